@@ -1,0 +1,63 @@
+"""What a cryostage does for a measurement. Temperatures in K, rates in K/min."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from drivers.base import Instrument, Reading, Status
+
+
+@dataclass(frozen=True)
+class CryostageLimits:
+    """Set points and rates that the stage accepts."""
+
+    minimum_K: float
+    maximum_K: float
+    maximum_rate_K_per_min: float
+
+
+@dataclass(frozen=True)
+class CryostageStatus(Status):
+    """State of the stage: ``state`` is one of stopped, heating, cooling, holding, unknown.
+
+    Attributes:
+        temperature: Measured stage temperature (K).
+        set_point: Target (K) if one was sent or can be read back, else None.
+        rate: Ramp rate (K/min) if known.
+        pump_percent: Speed of the liquid-nitrogen pump, 0-100 %, if the controller tells it.
+    """
+
+    temperature: Reading
+    set_point: Reading | None
+    rate: Reading | None
+    pump_percent: float | None
+
+
+class Cryostage(Instrument):
+    """A heated and liquid-nitrogen-cooled sample stage."""
+
+    @property
+    @abstractmethod
+    def limits(self) -> CryostageLimits:
+        """Limits from the instrument where it tells them, else from the rig file."""
+
+    @abstractmethod
+    def status(self) -> CryostageStatus:
+        """Ask the controller for state and temperature."""
+
+    @abstractmethod
+    def ramp_to(self, set_point_K: float, rate_K_per_min: float) -> None:
+        """Start a ramp to ``set_point_K`` and hold there. Returns at once.
+
+        Raises:
+            LimitError: Set point or rate outside ``limits``; nothing was sent.
+        """
+
+    @abstractmethod
+    def hold(self) -> None:
+        """Hold the present temperature."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Switch heating and cooling off."""

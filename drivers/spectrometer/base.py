@@ -1,0 +1,113 @@
+"""What a spectrograph with its camera does for a measurement. Wavelengths in nm."""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.base import Instrument, Reading, Status
+
+
+@dataclass(frozen=True)
+class CameraNoise:
+    """Numbers that turn camera counts into photo-electrons.
+
+    Attributes:
+        gain_electrons_per_count: Electrons per analogue-digital count.
+        read_noise_electrons: RMS read noise per read-out pixel (after vertical binning).
+        saturation_counts: Count at which the converter or the pixel saturates.
+    """
+
+    gain_electrons_per_count: float
+    read_noise_electrons: float
+    saturation_counts: int
+
+
+@dataclass(frozen=True)
+class SpectrumFrame:
+    """One read-out of the camera, vertically binned.
+
+    Attributes:
+        counts: Camera counts per pixel, int64 of shape (n_pixels,).
+        exposure_s: Exposure time.
+        began_s: Start of the exposure on the driver's clock, in s.
+        shutter_open: False for a dark frame.
+        camera_temperature: Sensor temperature (degC as the camera gives it).
+    """
+
+    counts: NDArray[np.int64]
+    exposure_s: float
+    began_s: float
+    shutter_open: bool
+    camera_temperature: Reading
+
+
+@dataclass(frozen=True)
+class SpectrometerStatus(Status):
+    """State of spectrograph and camera: ``state`` is one of idle, acquiring, unknown.
+
+    Attributes:
+        grating_lines_per_mm: The grating in the beam.
+        centre_wavelength: Read back from the spectrograph (nm).
+        shutter_open: Where the entrance shutter stands.
+        camera_temperature: Sensor temperature (degC).
+        camera_stabilised: The cooler holds its set point.
+    """
+
+    grating_lines_per_mm: float
+    centre_wavelength: Reading
+    shutter_open: bool
+    camera_temperature: Reading
+    camera_stabilised: bool
+
+
+class Spectrometer(Instrument):
+    """A grating spectrograph with a camera at its exit."""
+
+    @property
+    @abstractmethod
+    def noise(self) -> CameraNoise:
+        """Conversion gain and noise at the present read-out settings (from the rig file)."""
+
+    @abstractmethod
+    def status(self) -> SpectrometerStatus:
+        """Ask spectrograph and camera for their state."""
+
+    @abstractmethod
+    def select(self, grating: int, centre_wavelength_nm: float) -> None:
+        """Turn to grating number ``grating`` (1, 2, ...) and centre wavelength.
+
+        Raises:
+            LimitError: No such grating, or the wavelength is outside its range.
+        """
+
+    @abstractmethod
+    def wavelengths_nm(self) -> NDArray[np.float64]:
+        """Wavelength at the centre of each camera pixel, shape (n_pixels,), increasing."""
+
+    @abstractmethod
+    def cool(self, *, cancel: threading.Event | None = None) -> None:
+        """Cool the camera to the rig file's temperature and wait until it is stable.
+
+        Raises:
+            InstrumentTimeoutError: Not stable in time.
+        """
+
+    @abstractmethod
+    def frames(
+        self,
+        number: int,
+        exposure_s: float,
+        *,
+        shutter_open: bool,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[SpectrumFrame]:
+        """Take ``number`` frames one after the other, each given as soon as it is read out.
+
+        Closing the iterator aborts the acquisition and closes the shutter.
+        """
