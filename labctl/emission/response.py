@@ -7,8 +7,8 @@ An exponential of lifetime T seen through a Gaussian response of standard deviat
 
 The first form overflows for x << 0, the second for x >> 0: each is used on its own side of z = 0, where
 every factor stays between 0 and 2. The exponential of both sides of zero is f(x) = E(x) + E(-x), its
-normalised cumulative F(x) = Phi(x/s) + (E(-x) - E(x)) / 2. Counts in a bin are differences of F, exact for any
-bin width.
+normalised cumulative F(x) = Phi(x/s) + (E(-x) - E(x)) / 2. Counts in a bin are differences of F, exact for
+any bin width.
 """
 
 from __future__ import annotations
