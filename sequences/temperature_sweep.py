@@ -1,0 +1,183 @@
+"""Temperature sweep: at each temperature a spectrum and a g2, beam on only while there is light to see.
+
+At each point: beam off, set the temperature, settle, soak, beam on, dark frames (shutter closed), spectrum
+frames, fibre to the counters, g2 frames, beam off. On any exit: beam off, stage held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from labctl.engine import steps
+from labctl.engine.schedule import PlannedStep
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Sample(_Table):
+    """What is in the stage.
+
+    Attributes:
+        name: The sample's name; the simulated rig looks it up among its samples.
+        note: Anything worth remembering.
+    """
+
+    name: str = Field(min_length=1)
+    note: str = ""
+
+
+class Temperatures(_Table):
+    """Where to measure, and when a temperature counts as reached."""
+
+    temperatures_K: list[float] = Field(min_length=1, max_length=500)
+    rate_K_per_min: float = Field(gt=0, le=150)
+    tolerance_K: float = Field(gt=0, le=10)
+    settle_s: float = Field(ge=0, le=86_400)
+    soak_s: float = Field(ge=0, le=86_400)
+    settle_timeout_s: float = Field(default=900.0, gt=0, le=86_400)
+    poll_s: float = Field(default=2.0, gt=0, le=60)
+
+
+class Beam(_Table):
+    """The X-ray beam while measuring."""
+
+    voltage_kV: float = Field(gt=0, le=500)
+    current_uA: float = Field(gt=0, le=100_000)
+
+
+class Spectrum(_Table):
+    """The spectrum at each temperature: a series of equal frames, and dark frames before them."""
+
+    exposure_s: float = Field(gt=0, le=3_600)
+    frames: int = Field(ge=1, le=10_000)
+    dark_frames: int = Field(ge=1, le=10_000)
+    grating: int = Field(ge=1, le=12)
+    centre_wavelength_nm: float = Field(gt=150, lt=2_000)
+
+
+class PhotonPairs(_Table):
+    """The g2 at each temperature: a series of equal frames, each one a time block of the histogram."""
+
+    frame_s: float = Field(gt=0, le=600)
+    frames: int = Field(ge=20, le=100_000, description="at least 20, for error bars from the scatter of blocks")
+    window_ps: int = Field(ge=1_000, le=10_000_000)
+    bin_ps: int = Field(ge=1, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _whole_bins(self) -> PhotonPairs:
+        if self.window_ps % self.bin_ps:
+            raise ValueError(f"window_ps must be a whole number of bins of {self.bin_ps} ps")
+        return self
+
+
+class Parameters(_Table):
+    """Everything a sequence file of this kind may say."""
+
+    sequence: Literal["temperature_sweep"]
+    title: str = Field(min_length=1, max_length=200)
+    sample: Sample
+    stage: Temperatures
+    beam: Beam
+    spectrum: Spectrum
+    g2: PhotonPairs
+
+    @property
+    def planned_points(self) -> int:
+        """Number of points that the sweep will measure."""
+        return len(self.stage.temperatures_K)
+
+
+# What the simulated rig's instruments need beyond the exposures (tube ramp, flipper), in s.
+_BEAM_RAMP_S = 8.0
+_FLIP_S = 1.0
+_COOL_CAMERA_S = 120.0
+
+
+def schedule(parameters: Parameters, start_K: float) -> list[PlannedStep]:
+    """Steps of the sweep with the time that each should take, beginning at stage temperature ``start_K``."""
+    p = parameters
+    plan = [PlannedStep("cool the camera", None, _COOL_CAMERA_S)]
+    before_K = start_K
+    for index, target_K in enumerate(p.stage.temperatures_K):
+        ramp_s = abs(target_K - before_K) / p.stage.rate_K_per_min * 60.0
+        before_K = target_K
+        frame_s = p.spectrum.exposure_s
+        plan += [
+            PlannedStep(f"stage to {target_K:g} K", index, ramp_s + p.stage.settle_s + p.stage.soak_s),
+            PlannedStep("beam on", index, _BEAM_RAMP_S),
+            PlannedStep("dark frames", index, frame_s * p.spectrum.dark_frames + _FLIP_S),
+            PlannedStep("spectrum", index, frame_s * p.spectrum.frames),
+            PlannedStep("g2", index, p.g2.frame_s * p.g2.frames + _FLIP_S),
+            PlannedStep("beam off", index, _BEAM_RAMP_S),
+        ]
+    return plan
+
+
+def plan(parameters: Parameters, devices: Mapping[str, Any]) -> steps.Plan:
+    """The sweep as a plan.
+
+    Args:
+        parameters: What to do.
+        devices: By name: ``cryostage``, ``xray_tube``, ``light_path``, ``spectrometer``, ``camera_cooler``,
+            ``counters``, and the soft devices ``point`` and ``progress``.
+    """
+    p = parameters
+    beam, stage = devices["xray_tube"], devices["cryostage"]
+
+    def make_safe() -> steps.Plan:
+        yield from steps.tell(beam, False)
+        yield from steps.hold(stage)
+
+    def night() -> steps.Plan:
+        yield from steps.configure(stage, **p.stage.model_dump(exclude={"temperatures_K"}))
+        yield from steps.configure(beam, **p.beam.model_dump())
+        yield from steps.configure(devices["counters"], **p.g2.model_dump(exclude={"frames"}))
+        yield from steps.tell(devices["progress"], "cool the camera")
+        yield from steps.move(devices["camera_cooler"], True)
+        yield from steps.move(devices["spectrometer"], [p.spectrum.grating, p.spectrum.centre_wavelength_nm])
+        yield from steps.begin_run(
+            plan_name="temperature_sweep", title=p.title, sample=p.sample.name, planned_points=p.planned_points
+        )
+        for index, target_K in enumerate(p.stage.temperatures_K):
+            yield from _point(p, devices, index, target_K)
+        yield from steps.end_run()
+
+    return (yield from steps.always_finally(night(), make_safe))
+
+
+def _point(p: Parameters, devices: Mapping[str, Any], index: int, target_K: float) -> steps.Plan:
+    beam, stage = devices["xray_tube"], devices["cryostage"]
+    progress, fibre = devices["progress"], devices["light_path"]
+    spectrometer, counters = devices["spectrometer"], devices["counters"]
+    surroundings = [stage, beam]
+
+    yield from steps.tell(devices["point"], index)
+    yield from steps.move(beam, False)
+    yield from steps.tell(progress, f"stage to {target_K:g} K")
+    yield from steps.move(stage, target_K)
+    yield from steps.tell(progress, "beam on")
+    yield from steps.move(beam, True)
+
+    yield from steps.tell(progress, "dark frames")
+    yield from steps.move(fibre, "spectrometer")
+    yield from steps.configure(spectrometer, exposure_s=p.spectrum.exposure_s, shutter_open=False)
+    for _ in range(p.spectrum.dark_frames):
+        yield from steps.frame("dark", [spectrometer, *surroundings], [devices["point"]])
+    yield from steps.tell(progress, "spectrum")
+    yield from steps.configure(spectrometer, shutter_open=True)
+    for _ in range(p.spectrum.frames):
+        yield from steps.frame("spectrum", [spectrometer, *surroundings], [devices["point"]])
+
+    yield from steps.tell(progress, "g2")
+    yield from steps.move(fibre, "counters")
+    yield from steps.move(counters, index)
+    for _ in range(p.g2.frames):
+        yield from steps.frame("g2", [counters, *surroundings], [devices["point"]])
+    yield from steps.tell(progress, "beam off")
+    yield from steps.move(beam, False)
+    yield from steps.frame("point", surroundings, [devices["point"]])
