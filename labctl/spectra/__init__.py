@@ -1,1 +1,1 @@
-
+"""Camera frames to spectra: dark, cosmic rays, noise, wavelength to energy."""
