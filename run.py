@@ -1,4 +1,4 @@
-"""Set up labctl in a folder of its own and start it: ``python3 run.py COMMAND ...`` is ``labctl COMMAND ...``.
+"""Set up labctl in a folder of its own and start it: ``python3 run.py COMMAND`` is ``labctl COMMAND``.
 
 The first call makes ``.venv`` beside this file and installs the pinned versions of ``constraints.txt``;
 later calls start at once. ``python3 run.py test`` also installs the test tools and runs the tests.
@@ -155,7 +155,9 @@ def main():
         set_up(sections)
     if testing:
         os.chdir(ROOT)
-        workers = [] if any(a.startswith("-n") for a in arguments) else ["-n", str(min(4, os.cpu_count() or 1))]
+        workers = (
+            [] if any(a.startswith("-n") for a in arguments) else ["-n", str(min(4, os.cpu_count() or 1))]
+        )
         start(["-m", "pytest", *workers, *arguments[1:]])
     start(["-m", "labctl", *arguments])
 

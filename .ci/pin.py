@@ -48,7 +48,9 @@ def closure(requirements: list[str], known: set[str]) -> dict[str, str]:
 
 def main() -> None:
     """Print the constraints file."""
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     extras = project["optional-dependencies"]
     run = closure([*project["dependencies"], *extras["gui"], *BUILD, *ALSO], set())
     test = closure(extras["test"], set(run))

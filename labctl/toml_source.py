@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,7 +18,9 @@ Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_KEY = re.compile(
+    r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*="""
+)
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
@@ -128,12 +130,13 @@ _UNION_NOISE = {"float", "int", "str", "constrained-float"}
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:
+    """Keys that may stand in the model's table and in the tables within it."""
     names: list[str] = []
     for name, field in model.model_fields.items():
         names.append(name)
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            names += _field_names(inner)
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                names += _field_names(inner)
     return names
 
 
@@ -141,7 +144,9 @@ def _explain(item: dict[str, Any], known: list[str]) -> str:
     if item["type"] == "extra_forbidden":
         wrong = str(item["loc"][-1])
         close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
-        same_stem = [name for name in known if name.rsplit("_", 1)[0] == wrong.rsplit("_", 1)[0] and "_" in name]
+        same_stem = [
+            name for name in known if name.rsplit("_", 1)[0] == wrong.rsplit("_", 1)[0] and "_" in name
+        ]
         if same_stem:
             return f"unknown key; did you mean {same_stem[0]} (mind the unit)?"
         return f"unknown key; did you mean {close[0]}?" if close else "unknown key"

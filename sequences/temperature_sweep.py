@@ -11,8 +11,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from drivers.errors import LimitError
 from labctl.engine import steps
 from labctl.engine.schedule import PlannedStep
+from labctl.rig.rig import Rig
+from labctl.toml_source import KeyPath
 
 
 class _Table(BaseModel):
@@ -64,7 +67,9 @@ class PhotonPairs(_Table):
     """The g2 at each temperature: a series of equal frames, each one a time block of the histogram."""
 
     frame_s: float = Field(gt=0, le=600)
-    frames: int = Field(ge=20, le=100_000, description="at least 20, for error bars from the scatter of blocks")
+    frames: int = Field(
+        ge=20, le=100_000, description="at least 20, for error bars from the scatter of blocks"
+    )
     window_ps: int = Field(ge=1_000, le=10_000_000)
     bin_ps: int = Field(ge=1, le=1_000_000)
 
@@ -118,6 +123,37 @@ def schedule(parameters: Parameters, start_K: float) -> list[PlannedStep]:
     return plan
 
 
+def problems(parameters: Parameters, rig: Rig) -> list[tuple[KeyPath, str]]:
+    """What this rig cannot do of the sequence: (key in the file, what is wrong). Nothing is moved."""
+    found: list[tuple[KeyPath, str]] = []
+    limits = rig.cryostage.limits
+    for target_K in parameters.stage.temperatures_K:
+        if not limits.minimum_K <= target_K <= limits.maximum_K:
+            found.append(
+                (
+                    ("stage", "temperatures_K"),
+                    f"{target_K:g} K is outside the stage's limits, "
+                    f"{limits.minimum_K:g} to {limits.maximum_K:g} K",
+                )
+            )
+    if parameters.stage.rate_K_per_min > limits.maximum_rate_K_per_min:
+        found.append(
+            (
+                ("stage", "rate_K_per_min"),
+                f"{parameters.stage.rate_K_per_min:g} K/min is more than the stage's limit, "
+                f"{limits.maximum_rate_K_per_min:g} K/min",
+            )
+        )
+    try:
+        rig.xray_tube.check(parameters.beam.voltage_kV, parameters.beam.current_uA)
+    except LimitError as error:
+        found.append((("beam",), str(error)))
+    for port in ("spectrometer", "counters"):
+        if port not in rig.light_path.reachable:
+            found.append((("sequence",), f"this rig's light path cannot send the light to the {port}"))
+    return found
+
+
 def plan(parameters: Parameters, devices: Mapping[str, Any]) -> steps.Plan:
     """The sweep as a plan.
 
@@ -141,7 +177,10 @@ def plan(parameters: Parameters, devices: Mapping[str, Any]) -> steps.Plan:
         yield from steps.move(devices["camera_cooler"], True)
         yield from steps.move(devices["spectrometer"], [p.spectrum.grating, p.spectrum.centre_wavelength_nm])
         yield from steps.begin_run(
-            plan_name="temperature_sweep", title=p.title, sample=p.sample.name, planned_points=p.planned_points
+            plan_name="temperature_sweep",
+            title=p.title,
+            sample=p.sample.name,
+            planned_points=p.planned_points,
         )
         for index, target_K in enumerate(p.stage.temperatures_K):
             yield from _point(p, devices, index, target_K)

@@ -21,6 +21,7 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self._stdout = sys.stdout
         self.console = Console(file=sys.stderr if as_json else sys.stdout, highlight=False)
 
     def say(self, text: str) -> None:
@@ -30,5 +31,5 @@ class Output:
     def result(self, fields: dict[str, Any]) -> None:
         """Give the command's result; printed only with ``--json``, as one object on one line."""
         if self.as_json:
-            sys.stdout.write(json.dumps(fields, allow_nan=False) + "\n")
-            sys.stdout.flush()
+            self._stdout.write(json.dumps(fields, allow_nan=False) + "\n")
+            self._stdout.flush()

@@ -19,7 +19,9 @@ from labctl.rig.stop import StopFlag
 Documents = OrderedDict[str, dict[str, Any]]
 
 
-def data_key(source: str, unit: str = "", shape: tuple[int, ...] = (), dtype: str = "number") -> dict[str, Any]:
+def data_key(
+    source: str, unit: str = "", shape: tuple[int, ...] = (), dtype: str = "number"
+) -> dict[str, Any]:
     """Entry of a descriptor document; ``source`` says measured, commanded or entered."""
     key: dict[str, Any] = {"source": source, "dtype": "array" if shape else dtype, "shape": list(shape)}
     if unit:
@@ -37,10 +39,10 @@ class Device:
     """
 
     parent = None
-    hints: dict[str, Any] = {}
 
     def __init__(self, name: str, *, clock: Clock, stop: StopFlag) -> None:
         self.name = name
+        self.hints: dict[str, Any] = {}
         self.clock = clock
         self.stop_flag = stop
         self._worker = Worker(name)
@@ -95,7 +97,7 @@ class Device:
     def describe_configuration(self) -> Documents:
         """Source and type of each setting."""
         return OrderedDict(
-            (f"{self.name}_{key}", data_key("commanded", dtype=_dtype(value)))
+            (f"{self.name}_{key}", data_key("commanded", "", np.shape(value), _dtype(value)))
             for key, (value, _) in self._configuration.items()
         )
 
@@ -103,6 +105,8 @@ class Device:
 def _dtype(value: Any) -> str:
     if isinstance(value, bool):
         return "boolean"
+    if isinstance(value, list):
+        return "array"
     if isinstance(value, int | float | np.number):
         return "number"
     return "string"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from drivers.cryostage.settling import Settling
+
 from drivers.clock import Clock
 from drivers.cryostage.base import Cryostage, CryostageStatus
-from drivers.cryostage.settling import Settling
 from drivers.errors import InstrumentTimeoutError
 from labctl.rig.devices import Device, data_key
 from labctl.rig.status import WorkStatus
@@ -79,7 +80,7 @@ class StageDevice(Device):
                     f"not settled at {target_K:.2f} K (within {self.setting('tolerance_K')} K for "
                     f"{self.setting('settle_s'):.0f} s) in time; it reads {status.temperature.value:.2f} K",
                     done="The run is stopped",
-                    advice="Look at the liquid nitrogen and at the heater, then start the sweep again from here",
+                    advice="Look at the liquid nitrogen and the heater, then start the sweep again",
                 )
         end = self.clock.now() + float(self.setting("soak_s"))
         while self.clock.now() < end:

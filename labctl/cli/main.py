@@ -1,0 +1,90 @@
+"""The command line: finds the command, runs it, turns its end into words and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from labctl import __version__
+from labctl.cli.output import Output
+from labctl.errors import InputError
+
+COMMANDS = ("sweep", "run", "runs", "fit", "correlate")
+
+DONE, FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise InputError(f"{message}\n{self.format_usage().strip()}")
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
+    """The parser, and the module behind each command."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print one JSON object on standard output, and nothing else there",
+    )
+    parser = _Parser(
+        prog="labctl", description="Runs the X-ray scintillation rig and its data.", parents=[common]
+    )
+    parser.add_argument("--version", action="version", version=f"labctl {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser, dest="command")
+    modules = {}
+    for name in COMMANDS:
+        module = import_module(f"labctl.cli.{name}")
+        sub = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP, parents=[common])
+        module.add_arguments(sub)
+        modules[module.NAME] = module
+    return parser, modules
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command.
+
+    Returns:
+        0 done, 1 failed (rig left safe), 2 wrong input, 130 stopped by the user (rig left safe).
+    """
+    out = Output(as_json="--json" in arguments)
+    # Libraries print where they should not; with --json standard output belongs to the one object.
+    with contextlib.redirect_stdout(sys.stderr) if out.as_json else contextlib.nullcontext():
+        try:
+            parser, modules = build_parser()
+            parsed = parser.parse_args(arguments)
+            return int(modules[parsed.command].run(parsed, out))
+        except InputError as error:
+            return _fail(out, WRONG_INPUT, str(error))
+        except KeyboardInterrupt:
+            return _fail(out, STOPPED, "stopped with Ctrl-C")
+        except BrokenPipeError:
+            # The reader of a pipe (head, less) has gone; that is not a failure of the command.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+            return DONE
+        except OSError as error:
+            return _fail(out, FAILED, str(error))
+
+
+def _fail(out: Output, code: int, message: str) -> int:
+    if out.as_json:
+        out.result({"error": message, "exit_code": code})
+    else:
+        for line in message.splitlines():
+            sys.stderr.write(f"labctl: {line}\n")
+    return code
+
+
+def entry() -> None:
+    """The installed command ``labctl``."""
+    try:
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = STOPPED
+    sys.exit(code)

@@ -1,0 +1,210 @@
+"""Documents of a running sweep -> log on disk, points, fits."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from labctl.fitting.point import PointFit, fit_point
+from labctl.photons.g2 import PairBlocks
+from labctl.spectra.frames import SpectrumData
+from labctl.store.point import PointData
+from labctl.store.run_directory import RunDirectory
+
+Document = dict[str, Any]
+Truth = Callable[[float], dict[str, Any]]
+PointListener = Callable[[PointData, PointFit | None], None]
+
+
+@dataclass
+class _Point:
+    """Events of one point as they come."""
+
+    index: int
+    events: dict[str, list[Document]] = field(default_factory=dict)
+    configuration: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def values(self, stream: str, key: str) -> list[Any]:
+        return [event["data"][key] for event in self.events.get(stream, []) if key in event["data"]]
+
+    def everywhere(self, key: str) -> list[Any]:
+        return [value for stream in ("dark", "spectrum", "g2", "point") for value in self.values(stream, key)]
+
+
+class Recorder:
+    """Writes every document at once; writes and fits each point in a thread of its own.
+
+    Args:
+        run: Where to write.
+        response_sigma_s: RMS timing response of the pair of counters.
+        on_point: Told of each point once it is on disk; with None where the fit was refused.
+        truth: For a simulated sample, true values at a temperature (K).
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        *,
+        response_sigma_s: float,
+        on_point: PointListener,
+        truth: Truth | None = None,
+    ) -> None:
+        self._run = run
+        self._response_sigma_s = response_sigma_s
+        self._on_point = on_point
+        self._truth = truth
+        self._log = run.document_log()
+        self._streams: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._point: _Point | None = None
+        self._error: Exception | None = None
+        self._todo: queue.Queue[_Point | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+        self._thread.start()
+
+    def __call__(self, name: str, document: Document) -> None:
+        """Take one document (in the engine's thread).
+
+        Raises:
+            OSError: It could not be written; the run must not go on.
+        """
+        self._log.append(name, document)
+        if self._error is not None:
+            raise self._error
+        if name == "descriptor":
+            configuration = {key: part["data"] for key, part in document["configuration"].items()}
+            self._streams[document["uid"]] = (document["name"], configuration)
+        elif name == "event":
+            self._event(document)
+        elif name == "stop" and self._point is not None:
+            self._hand_over()
+
+    def _event(self, document: Document) -> None:
+        stream, configuration = self._streams[document["descriptor"]]
+        index = int(document["data"]["point_value"])
+        if self._point is not None and self._point.index != index:
+            self._hand_over()
+        if self._point is None:
+            self._point = _Point(index)
+        self._point.events.setdefault(stream, []).append(document)
+        self._point.configuration.update(configuration)
+        if stream == "point":
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._todo.put(self._point)
+        self._point = None
+
+    def close(self) -> None:
+        """Wait until every point is on disk and fitted, then close the log.
+
+        Raises:
+            OSError: A point could not be written.
+        """
+        self._todo.put(None)
+        self._thread.join()
+        self._log.close()
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (point := self._todo.get()) is not None:
+            try:
+                self._finish(point)
+            except Exception as error:
+                self._error = error
+                return
+
+    def _finish(self, events: _Point) -> None:
+        point = self._assemble(events)
+        if point.spectrum is None and point.pairs is None:
+            return
+        self._run.write_point(point)
+        fit = fit_point(point.spectrum, point.pairs, response_sigma_s=self._response_sigma_s)
+        self._run.write_fit(point.index, fit.to_dict())
+        self._on_point(point, fit)
+
+    def _assemble(self, events: _Point) -> PointData:
+        temperatures = np.asarray(events.everywhere("cryostage_temperature_K"), dtype=float)
+        stamps = [
+            stamp
+            for stream in events.events.values()
+            for event in stream
+            for stamp in event["timestamps"].values()
+        ]
+        temperature_K = float(temperatures.mean())
+        set_points = events.everywhere("cryostage_set_point_K")
+        return PointData(
+            index=events.index,
+            set_point_K=float(set_points[-1]) if set_points else temperature_K,
+            temperature_K=temperature_K,
+            temperature_sd_K=float(temperatures.std()),
+            voltage_kV=_mean(events, "xray_tube_voltage_kV"),
+            current_uA=_mean(events, "xray_tube_current_uA"),
+            began_epoch_s=min(stamps),
+            ended_epoch_s=max(stamps),
+            spectrum=_spectrum(events),
+            pairs=_pairs(events),
+            readings=_readings(events),
+            truth=None if self._truth is None else self._truth(temperature_K),
+            response_sigma_s=self._response_sigma_s,
+        )
+
+
+def _mean(events: _Point, key: str) -> float:
+    # The last event of a point is taken after beam-off; the beam's values are those of the light frames.
+    values = events.values("spectrum", key) + events.values("g2", key)
+    return float(np.mean(values)) if values else 0.0
+
+
+def _spectrum(events: _Point) -> SpectrumData | None:
+    light = events.values("spectrum", "spectrometer_counts")
+    dark = events.values("dark", "spectrometer_counts")
+    if not light or not dark:
+        return None
+    configuration = events.configuration["spectrometer"]
+    return SpectrumData(
+        wavelength_nm=np.asarray(configuration["spectrometer_wavelength_nm"], dtype=np.float64),
+        frames=np.asarray(light, dtype=np.int64),
+        dark=np.asarray(dark, dtype=np.int64),
+        exposure_s=float(events.values("spectrum", "spectrometer_exposure_s")[0]),
+        gain_electrons_per_count=float(configuration["spectrometer_gain_electrons_per_count"]),
+        read_noise_electrons=float(configuration["spectrometer_read_noise_electrons"]),
+        saturation_counts=int(configuration["spectrometer_saturation_counts"]),
+    )
+
+
+def _pairs(events: _Point) -> PairBlocks | None:
+    pairs = events.values("g2", "counters_pairs")
+    if not pairs:
+        return None
+    configuration = events.configuration["counters"]
+    return PairBlocks(
+        window_ps=int(configuration["counters_window_ps"]),
+        bin_ps=int(configuration["counters_bin_ps"]),
+        pairs=np.asarray(pairs, dtype=np.uint64),
+        start_tags=np.asarray(events.values("g2", "counters_start_tags"), dtype=np.int64),
+        stop_tags=np.asarray(events.values("g2", "counters_stop_tags"), dtype=np.int64),
+        duration_ps=np.asarray(events.values("g2", "counters_duration_ps"), dtype=np.int64),
+    )
+
+
+def _readings(events: _Point) -> dict[str, dict[str, Any]]:
+    """Mean of each scalar measured during the point, with unit and source."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, unit, source in (
+        ("cryostage_temperature_K", "K", "measured"),
+        ("cryostage_set_point_K", "K", "commanded"),
+        ("xray_tube_voltage_kV", "kV", "measured"),
+        ("xray_tube_current_uA", "uA", "measured"),
+        ("spectrometer_camera_temperature_degC", "degC", "measured"),
+        ("counters_lost_ps", "ps", "measured"),
+    ):
+        values = events.values("spectrum", key) + events.values("g2", key)
+        if values:
+            found[key] = {"value": float(np.mean(values)), "unit": unit, "source": source}
+    return found

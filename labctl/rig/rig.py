@@ -1,0 +1,163 @@
+"""The instruments of one rig as one object: opened together, made safe together, closed together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from drivers.base import Instrument
+from drivers.clock import Clock
+from drivers.cryostage.base import Cryostage
+from drivers.errors import InstrumentConnectionError, InstrumentError
+from drivers.light_path.base import LightPath
+from drivers.registry import load_driver
+from drivers.spectrometer.base import Spectrometer
+from drivers.time_tagger.base import TimeTagger
+from drivers.xray_tube.base import XrayTube
+from labctl.config import InstrumentConfig, RigConfig
+
+Kind = TypeVar("Kind", bound=Instrument)
+
+# The tube comes first: it is the one that must be reachable to be made safe. The light path may use the
+# spectrograph, so it comes after it.
+OPENING_ORDER = ("xray_tube", "cryostage", "spectrometer", "time_tagger", "light_path")
+
+
+class RigConnectionError(InstrumentConnectionError):
+    """Some instruments could not be opened; the message names every one of them at once."""
+
+    def __init__(self, rig: str, errors: Mapping[str, Exception]) -> None:
+        self.errors = dict(errors)
+        listing = "".join(f"\n  {error}" for error in errors.values())
+        super().__init__(
+            rig,
+            f"{len(errors)} of its instruments could not be opened:{listing}\n",
+            done="  Those that were open are closed again",
+        )
+
+
+@dataclass(frozen=True)
+class SafetyStep:
+    """One step towards the safe state: what was done, and the error if it failed."""
+
+    what: str
+    error: str = ""
+
+
+class Rig:
+    """The instruments of a rig file.
+
+    Args:
+        config: The rig file.
+        clock: The experiment's clock.
+        addresses: Addresses to use instead of the rig file's, by kind (the simulated rig's).
+        vendors: Vendor modules to use instead of the installed ones, by kind.
+    """
+
+    def __init__(
+        self,
+        config: RigConfig,
+        *,
+        clock: Clock,
+        addresses: Mapping[str, str] | None = None,
+        vendors: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self._addresses = dict(addresses or {})
+        self._vendors = dict(vendors or {})
+        self._instruments: dict[str, Instrument] = {}
+        self._safety_lock = threading.Lock()
+
+    def open(self) -> None:
+        """Open every instrument; nothing is switched or moved.
+
+        Raises:
+            RigConnectionError: Names every instrument that could not be opened; the others are closed.
+        """
+        errors: dict[str, Exception] = {}
+        for kind in OPENING_ORDER:
+            try:
+                instrument = self._make(self.config.instruments[kind])
+                self._instruments[kind] = instrument
+                instrument.open()
+            except InstrumentError as error:
+                self._instruments.pop(kind, None)
+                errors[kind] = error
+            except KeyError as error:
+                # A driver that uses another instrument says so when that one is not open.
+                errors[kind] = InstrumentConnectionError(kind, f"needs {error} to be open")
+        if errors:
+            self.close()
+            raise RigConnectionError(self.config.general.name, errors)
+
+    def _make(self, config: InstrumentConfig) -> Instrument:
+        settings = config.settings
+        if config.kind in self._addresses:
+            settings = settings.model_copy(update={"address": self._addresses[config.kind]})
+        arguments: dict[str, Any] = {"clock": self.clock}
+        if config.kind in self._vendors:
+            arguments["vendor"] = self._vendors[config.kind]
+        if config.kind == "light_path":
+            arguments["partners"] = dict(self._instruments)
+        return load_driver(config.kind, config.driver)(config.kind, settings, **arguments)
+
+    def close(self) -> None:
+        """Close every instrument, the light path first and the tube last; errors do not stop the others."""
+        for kind in reversed(OPENING_ORDER):
+            instrument = self._instruments.pop(kind, None)
+            if instrument is not None:
+                _attempt(kind, instrument.close)
+
+    def make_safe(self) -> list[SafetyStep]:
+        """Beam off, stage held. Every step is tried whatever became of the others; never raises."""
+        with self._safety_lock:
+            steps = []
+            if "xray_tube" in self._instruments:
+                steps.append(_attempt("beam off", self.xray_tube.beam_off))
+            if "cryostage" in self._instruments:
+                steps.append(_attempt("stage held", self.cryostage.hold))
+            return steps
+
+    def _get(self, kind: str, base: type[Kind]) -> Kind:
+        return cast(Kind, self._instruments[kind])
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """The open instruments by kind."""
+        return dict(self._instruments)
+
+    @property
+    def xray_tube(self) -> XrayTube:
+        """The X-ray tube."""
+        return self._get("xray_tube", XrayTube)  # type: ignore[type-abstract]
+
+    @property
+    def cryostage(self) -> Cryostage:
+        """The cryostage."""
+        return self._get("cryostage", Cryostage)  # type: ignore[type-abstract]
+
+    @property
+    def spectrometer(self) -> Spectrometer:
+        """The spectrograph with its camera."""
+        return self._get("spectrometer", Spectrometer)  # type: ignore[type-abstract]
+
+    @property
+    def time_tagger(self) -> TimeTagger:
+        """The time tagger with its two counters."""
+        return self._get("time_tagger", TimeTagger)  # type: ignore[type-abstract]
+
+    @property
+    def light_path(self) -> LightPath:
+        """The fibre's switch."""
+        return self._get("light_path", LightPath)  # type: ignore[type-abstract]
+
+
+def _attempt(what: str, action: Callable[[], None]) -> SafetyStep:
+    try:
+        action()
+    except Exception as error:
+        return SafetyStep(what, str(error) or type(error).__name__)
+    return SafetyStep(what)
