@@ -82,7 +82,9 @@ def make_environment():
 
 def install(requirements, editable):
     """Install exactly these pinned versions; nothing is resolved, so nothing else can slip in."""
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    # Compiling is left to the first import: most of what is installed is never imported.
+    options = ["-qq", "--disable-pip-version-check", "--no-deps", "--no-compile"]
+    command = [str(PYTHON), "-m", "pip", "install", *options]
     listing = VENV / "requirements.txt"
     listing.write_text("\n".join(requirements) + "\n", encoding="utf-8")
     result = subprocess.run([*command, "-r", str(listing)], stdout=sys.stderr, check=False)
