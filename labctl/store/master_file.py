@@ -11,7 +11,7 @@ import numpy as np
 from labctl import __version__
 from labctl.store import durable, strict_json
 from labctl.store.nexus import Node, create
-from labctl.store.point_file import FIT_UNITS
+from labctl.store.point_file import FIT_UNITS, write_fit_process
 
 if TYPE_CHECKING:
     from labctl.store.point import PointData
@@ -21,7 +21,7 @@ MASTER_FILE = "run.nxs"
 
 
 def write_master_file(run: RunDirectory) -> Path:
-    """Write ``run.nxs``: an entry ``run`` with request and trends, and ``point_003`` as external links.
+    """Write ``run.nxs``: entry ``run`` with request, trends and newest fits; points as external links.
 
     The links are relative: the run directory may be moved as a whole.
 
@@ -29,20 +29,22 @@ def write_master_file(run: RunDirectory) -> Path:
         OSError: The file cannot be written.
     """
     path = run.path / MASTER_FILE
-    points = run.read_points()
+    points, fits = run.read_points(), run.read_fits()
     with durable.written_aside(path) as scratch, create(scratch) as root:
         root.attributes(default="run", creator="labctl", creator_version=__version__)
         entry = root.group("run", "NXentry")
-        entry.text("title", str(run.request.get("title") or run.path.name))
+        entry.text("title", run.title)
         entry.text("experiment_identifier", run.path.name)
         request = entry.group("request", "NXnote")
         request.text("type", "application/json")
         request.text("description", "what was asked, and with what software and computer")
         request.text("data", strict_json.dumps(run.request))
-        _write_trends(entry, points, run.read_fits())
+        _write_trends(entry, points, fits)
+        for index, fit in fits.items():
+            write_fit_process(entry.group(f"fit_{index:03d}", "NXprocess"), fit)
         for point in points:
             name = f"point_{point.index:03d}"
-            root.external(name, f"points/{name}.nxs", "/entry")
+            root.external(name, f"points/{name}.nxs", f"/{name}")
     return path
 
 

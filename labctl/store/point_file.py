@@ -80,7 +80,7 @@ def read_point_file(path: Path) -> PointData:
 
     try:
         with h5py.File(path, "r") as file:
-            return _read_entry(file["entry"])
+            return _read_entry(file[file.attrs["default"]])
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise PointFileError(f"{path}: not a readable point file ({error})") from error
 
@@ -95,9 +95,10 @@ def read_point_fit(path: Path) -> dict[str, Any] | None:
 
     try:
         with h5py.File(path, "r") as file:
-            if "entry/fit" not in file:
+            entry = file[file.attrs["default"]]
+            if "fit" not in entry:
                 return None
-            fit: dict[str, Any] = strict_json.loads(file["entry/fit/record/data"].asstr()[()])
+            fit: dict[str, Any] = strict_json.loads(entry["fit/record/data"].asstr()[()])
             return fit
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise PointFileError(f"{path}: not a readable point file ({error})") from error
@@ -105,15 +106,17 @@ def read_point_fit(path: Path) -> dict[str, Any] | None:
 
 def _write_entry(root: Node, point: PointData, fit: Mapping[str, Any] | None, context: PointContext) -> None:
     plots = [name for name, data in (("spectrum", point.spectrum), ("g2", point.pairs)) if data is not None]
-    root.attributes(default="entry", creator="labctl", creator_version=__version__)
-    entry = root.group("entry", "NXentry")
+    # The master file links the entry under the same name: nexusformat finds linked groups by path.
+    name = f"point_{point.index:03d}"
+    root.attributes(default=name, creator="labctl", creator_version=__version__)
+    entry = root.group(name, "NXentry")
     if plots:
         entry.attributes(default=plots[0])
     temperature = (
         f"{point.temperature_K:.2f} K" if np.isfinite(point.temperature_K) else "unknown temperature"
     )
     entry.text("title", ", ".join(word for word in (context.title, context.sample, temperature) if word))
-    entry.text("entry_identifier", f"point_{point.index:03d}")
+    entry.text("entry_identifier", name)
     if context.run:
         entry.text("experiment_identifier", context.run)
     entry.text("start_time", _iso_time(point.began_epoch_s))
@@ -130,7 +133,7 @@ def _write_entry(root: Node, point: PointData, fit: Mapping[str, Any] | None, co
     if point.truth is not None:
         _write_truth(entry.group("simulated_truth", "NXcollection"), point.truth)
     if fit is not None:
-        _write_fit(entry.group("fit", "NXprocess"), fit)
+        write_fit_process(entry.group("fit", "NXprocess"), fit)
 
 
 def _write_instrument(instrument: Node, point: PointData, context: PointContext) -> None:
@@ -251,7 +254,8 @@ def _write_truth(group: Node, truth: Mapping[str, Any]) -> None:
     group.text("record", strict_json.dumps(truth))
 
 
-def _write_fit(process: Node, fit: Mapping[str, Any]) -> None:
+def write_fit_process(process: Node, fit: Mapping[str, Any]) -> None:
+    """Write a fit (``PointFit.to_dict()``) into an NXprocess: its numbers, and the whole as JSON."""
     process.text("program", "labctl")
     process.text("version", __version__)
     process.text("date", datetime.now(UTC).isoformat(timespec="seconds"))

@@ -127,6 +127,33 @@ class RunDirectory:
         return self._request
 
     @property
+    def title(self) -> str:
+        """The run's title, for people."""
+        return str(self.request.get("title") or self.path.name)
+
+    @property
+    def sample(self) -> str:
+        """Name of the sample; empty when the request has none."""
+        sample = self.request.get("sample")
+        if isinstance(sample, Mapping):
+            sample = sample.get("name")
+        return str(sample or "")
+
+    @property
+    def sequence(self) -> str:
+        """Name of the sequence; empty when the request has none."""
+        sequence = self.request.get("sequence")
+        if isinstance(sequence, Mapping):
+            sequence = sequence.get("name")
+        return str(sequence or "")
+
+    @property
+    def planned_points(self) -> int | None:
+        """Number of points that were asked for; None when the request does not say."""
+        planned = self.request.get("planned_points")
+        return planned if isinstance(planned, int) else None
+
+    @property
     def state(self) -> RunState:
         """The run's state now; a run whose process was killed reads as interrupted."""
         return read_state(self.path)
@@ -293,8 +320,8 @@ class RunDirectory:
     def _context(self) -> PointContext:
         return PointContext(
             run=self.path.name,
-            title=str(self.request.get("title") or ""),
-            sample=str(self.request.get("sample") or ""),
+            title=self.title,
+            sample=self.sample,
             simulated=bool(self.request.get("simulated")),
         )
 

@@ -83,11 +83,11 @@ def test_lost_stretches_of_the_time_tags_come_back(tmp_path: Path, make_point: A
 
 
 def test_unmeasured_numbers_stay_unmeasured(tmp_path: Path, make_point: Any) -> None:
-    write_point_file(tmp_path / "p.nxs", make_point(temperature_K=float("nan"), truth={"tau_fast_s": None}))
+    write_point_file(tmp_path / "p.nxs", make_point(current_uA=float("nan"), truth={"tau_fast_s": None}))
 
     back = read_point_file(tmp_path / "p.nxs")
 
-    assert np.isnan(back.temperature_K)
+    assert np.isnan(back.current_uA)
     assert back.truth == {"tau_fast_s": None}
 
 
@@ -133,7 +133,7 @@ def test_nxcheck_finds_no_error_and_no_warning(tmp_path: Path, make_point: Any, 
 def test_the_checker_does_see_an_error(tmp_path: Path, make_point: Any) -> None:
     write_point_file(tmp_path / "p.nxs", make_point())
     with h5py.File(tmp_path / "p.nxs", "r+") as file:
-        del file["entry/spectrum"].attrs["signal"]
+        del file["point_003/spectrum"].attrs["signal"]
 
     assert "Total number of errors: 1" in nxcheck(tmp_path / "p.nxs")
 
@@ -167,11 +167,11 @@ def test_every_number_says_its_unit_and_where_it_came_from(
     with h5py.File(tmp_path / "point_003.nxs") as file:
         file.visititems(look)
         assert bare == []
-        sample, source = file["entry/sample"], file["entry/instrument/source"]
+        sample, source = file["point_003/sample"], file["point_003/instrument/source"]
         assert sample["temperature"].attrs["source"] == "measured"
         assert sample["temperature_set"].attrs["source"] == "commanded"
-        assert file["entry/readings/collection_spot"].attrs["source"] == "entered"
-        assert file["entry/simulated_truth/tau_fast_s"].attrs["source"] == "simulated"
+        assert file["point_003/readings/collection_spot"].attrs["source"] == "entered"
+        assert file["point_003/simulated_truth/tau_fast_s"].attrs["source"] == "simulated"
         assert source["voltage"].attrs["units"] == "kV"
 
 
@@ -181,7 +181,7 @@ def test_the_fit_is_kept_as_a_process_with_errors_and_version(
     write_point_file(tmp_path / "point_003.nxs", make_point(), fit)
 
     with h5py.File(tmp_path / "point_003.nxs") as file:
-        process = file["entry/fit"]
+        process = file["point_003/fit"]
         assert process.attrs["NX_class"] == "NXprocess"
         assert process["results/tau_fast_s"][()] == 0.236e-9
         assert process["results/tau_fast_s_errors"][()] == 0.006e-9

@@ -1,0 +1,115 @@
+"""Results on the terminal: a line per point while it happens, a table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+Row = Mapping[str, Any]
+
+
+class _Column(NamedTuple):
+    name: str
+    title: str
+    unit: str
+    per_unit: float
+
+
+COLUMNS = (
+    _Column("red_shift_eV", "red-shift", "meV", 1e3),
+    _Column("coupled_fraction", "coupled", "%", 1e2),
+    _Column("tau_fast_s", "tau_fast", "ns", 1e9),
+    _Column("tau_slow_s", "tau_slow", "ns", 1e9),
+)
+FAR_SIGMAS = 3.0
+
+
+def results_table(rows: Sequence[Row], *, title: str | None = None) -> Table:
+    """The results of all points, each number with its error and, below it, the true value if known.
+
+    Args:
+        rows: Rows from ``labctl.store.table.result_row``, in the order to show. A row may carry
+            ``stored``, a few words on how it compares with the stored fit.
+        title: Heading.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("T\n(K)", justify="right", no_wrap=True)
+    for column in COLUMNS:
+        table.add_column(f"{column.title}\n({column.unit})", justify="right", no_wrap=True)
+    with_stored = any(row.get("stored") for row in rows)
+    if with_stored:
+        table.add_column("stored\nfit", overflow="fold")
+    for row in rows:
+        cells = [Text(_kelvin(row)), *(_cell(row[column.name], column) for column in COLUMNS)]
+        if with_stored:
+            cells.append(Text(str(row.get("stored") or "")))
+        table.add_row(*cells)
+    return table
+
+
+def point_line(row: Row) -> str:
+    """One line with the results of one point, e.g. as soon as it is measured."""
+    words = [f"{_kelvin(row):>7} K"]
+    if not row.get("fitted", True):
+        words.append("measured, not fitted")
+    else:
+        words += [f"{column.title} {_measured(row[column.name], column)}" for column in COLUMNS]
+    line = "   ".join(words)
+    if any(row[column.name]["true"] is not None for column in COLUMNS):
+        line += "   true: " + ", ".join(_true_with_unit(row[column.name], column) for column in COLUMNS)
+    return line
+
+
+def _kelvin(row: Row) -> str:
+    temperature_K = row.get("temperature_K")
+    return "?" if temperature_K is None else f"{temperature_K:.2f}"
+
+
+def _measured(result: Mapping[str, Any], column: _Column) -> str:
+    text = _value(result, column)
+    return text if text == "-" else f"{text} {column.unit}"
+
+
+def _value(result: Mapping[str, Any], column: _Column) -> str:
+    from labctl.fitting.value import Value
+
+    if result["value"] is None:
+        return "-"
+    return str(Value(result["value"], result["error"]).scaled(column.per_unit))
+
+
+def _true(result: Mapping[str, Any], column: _Column) -> str:
+    """The true value with as many decimals as the measured one has."""
+    if result["true"] is None:
+        return "-"
+    digits = _value(result, column).partition("(")[0].partition(".")[2]
+    decimals = len(digits) if digits.isdigit() else (0 if result["value"] is not None else 2)
+    return f"{result['true'] * column.per_unit:.{decimals}f}"
+
+
+def _true_with_unit(result: Mapping[str, Any], column: _Column) -> str:
+    text = _true(result, column)
+    return text if text == "-" else f"{text} {column.unit}"
+
+
+def _cell(result: Mapping[str, Any], column: _Column) -> Text:
+    from rich.text import Text
+
+    text = Text(_value(result, column))
+    if result["true"] is not None:
+        text.append(f"\ntrue {_true(result, column)}", style="dim")
+        sigmas = result["sigmas"]
+        if sigmas is not None:
+            far = abs(sigmas) > FAR_SIGMAS
+            text.append(f" {sigmas:+.1f} sd", style="yellow" if far else "dim")
+            if far:
+                text.append(" far", style="yellow")
+    return text

@@ -1,0 +1,102 @@
+"""The numbers of a point as one row: each result with its error, its true value, its distance from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from labctl.store import strict_json
+
+if TYPE_CHECKING:
+    from labctl.fitting.point import PointFit
+    from labctl.store.point import PointData
+
+RESULTS = ("red_shift_eV", "coupled_fraction", "tau_fast_s", "tau_slow_s")
+SAME_WITHIN_SIGMAS = 1e-6
+
+
+def result_row(point: PointData, fit: PointFit | Mapping[str, Any] | None) -> dict[str, Any]:
+    """One row of the table of results, JSON-able.
+
+    Args:
+        point: The raw data of the point.
+        fit: Its fit, as an object or as a dict; None when there is none.
+
+    Returns:
+        ``point``, ``set_point_K``, ``temperature_K``, ``temperature_sd_K``, ``warnings``, and for each
+        of :data:`RESULTS` a dict ``value``, ``error``, ``true``, ``sigmas`` (value minus true in units
+        of the error), each None when there is no such number.
+    """
+    fields = _fields(fit)
+    truth = point.truth or {}
+    row: dict[str, Any] = {
+        "point": point.index,
+        "set_point_K": point.set_point_K,
+        "temperature_K": point.temperature_K,
+        "temperature_sd_K": point.temperature_sd_K,
+        "warnings": list(fields.get("warnings") or []),
+        "fitted": fit is not None,
+    }
+    for name in RESULTS:
+        row[name] = _result(fields.get(name), truth.get(name))
+    plain: dict[str, Any] = strict_json.jsonable(row)
+    return plain
+
+
+def compare(new: PointFit | Mapping[str, Any] | None, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How a new fit compares with the stored one.
+
+    Returns:
+        ``same`` (None when there is no stored fit), ``largest_sigmas``: the largest difference of a
+        result in units of its stored error (None when a result is in one but not in the other), and
+        ``which``: the name of that result.
+    """
+    if stored is None:
+        return {"same": None, "largest_sigmas": None, "which": None}
+    largest, which = 0.0, None
+    fields = _fields(new)
+    for name in RESULTS:
+        ours, theirs = fields.get(name), stored.get(name)
+        if (ours is None) != (theirs is None):
+            return {"same": False, "largest_sigmas": None, "which": name}
+        if ours is None or theirs is None:
+            continue
+        sigmas = _difference_sigmas(ours, theirs)
+        if sigmas > largest:
+            largest, which = sigmas, name
+    return {
+        "same": largest <= SAME_WITHIN_SIGMAS,
+        "largest_sigmas": largest if math.isfinite(largest) else None,
+        "which": which,
+    }
+
+
+def _difference_sigmas(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> float:
+    """Larger of the differences in value and in error, in units of the stored error."""
+    difference = max(
+        abs(float(ours["value"]) - float(theirs["value"])), abs(float(ours["error"]) - float(theirs["error"]))
+    )
+    if difference == 0.0:
+        return 0.0
+    error = float(theirs["error"])
+    return difference / error if error > 0 else math.inf
+
+
+def _fields(fit: PointFit | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if fit is None:
+        return {}
+    if isinstance(fit, Mapping):
+        return fit
+    fields: Mapping[str, Any] = fit.to_dict()
+    return fields
+
+
+def _result(entry: Any, true: Any) -> dict[str, float | None]:
+    value = error = sigmas = None
+    if isinstance(entry, Mapping) and entry.get("value") is not None:
+        value, error = float(entry["value"]), float(entry["error"])
+    known = float(true) if true is not None else None
+    if value is not None and error and known is not None:
+        sigmas = (value - known) / error
+    return {"value": value, "error": error, "true": known, "sigmas": sigmas}
