@@ -138,7 +138,7 @@ class Stage:
         self.temperature_K = temperature + (drive + leak) * dt_s
 
     def _share(self, demand: float, cooling_full: float) -> tuple[float, bool]:
-        """Share a drive (K/s) between heater and pump; returns the drive got and whether one is at its end."""
+        """Share a drive (K/s) between heater and pump; returns the drive got, and whether it was cut."""
         if self.pump_automatic:
             wanted = -demand / cooling_full if cooling_full > 1e-9 else 0.0
             self.pump_fraction = min(max(math.ceil(PUMP_STEPS * wanted), 0), PUMP_STEPS) / PUMP_STEPS

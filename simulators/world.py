@@ -7,6 +7,7 @@ speed).
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from bisect import bisect_left
@@ -259,7 +260,7 @@ class World:
             sensor_K = controller.sensor_K()
             return {
                 "mode": controller.mode,
-                "sensor_K": None if sensor_K != sensor_K else sensor_K,
+                "sensor_K": None if math.isnan(sensor_K) else sensor_K,
                 "limit_K": controller.limit_K,
                 "rate_K_per_min": controller.rate_K_per_min,
                 "pump_automatic": controller.pump_automatic,
@@ -295,6 +296,8 @@ class World:
             )
             while self._now_s < piece_end_s - 1e-9:
                 self._step(min(SUBSTEP_S, piece_end_s - self._now_s))
+        # Sums of steps end a rounding error away; who waits for a time must see it reached.
+        self._now_s = max(self._now_s, end_s)
         self.faults.update(self._now_s)
         self._forget()
 

@@ -1,0 +1,127 @@
+"""A small TCP listener: one thread that accepts, one thread per connection, all joined on close."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+
+POLL_S = 0.1
+SEND_S = 10.0
+JOIN_S = 5.0
+
+
+class PortInUseError(OSError):
+    """The port that a server was to listen on is taken."""
+
+
+class Listener:
+    """Listens on a TCP port and hands each connection to ``serve`` in a thread of its own.
+
+    Args:
+        name: Name of the server, for its threads and messages.
+        serve: Called with the connection and an event that is set when the listener closes. The
+            connection has a receive time-out of 0.1 s, so that ``serve`` can look at the event; it is
+            closed when ``serve`` returns.
+        host: Address to bind to.
+        port: Port; 0 takes a free one.
+        refuse: Asked at each new connection; while true, connections are reset at once.
+
+    Raises:
+        PortInUseError: Somebody else listens there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        serve: Callable[[socket.socket, threading.Event], None],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        refuse: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.name = name
+        self._serve = serve
+        self._refuse = refuse
+        self._ended = threading.Event()
+        self._threads: set[threading.Thread] = set()
+        self._lock = threading.Lock()
+        self._socket = self._bind(host, port)
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        self._acceptor = threading.Thread(target=self._accept, name=f"{name} listener", daemon=True)
+        self._acceptor.start()
+
+    def close(self) -> None:
+        """Stop listening, end every connection, join the threads."""
+        self._ended.set()
+        self._acceptor.join(JOIN_S)
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(JOIN_S)
+        self._socket.close()
+
+    def _bind(self, host: str, port: int) -> socket.socket:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # SO_REUSEADDR means "take it from whoever has it" on Windows, and only there.
+        if sys.platform == "win32":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+            listening.listen(16)
+        except OSError as error:
+            listening.close()
+            raise PortInUseError(f"{self.name}: cannot listen on {host}:{port}: {error.strerror}") from error
+        listening.settimeout(POLL_S)
+        return listening
+
+    def _accept(self) -> None:
+        while not self._ended.is_set():
+            try:
+                connection, _ = self._socket.accept()
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            if self._refuse():
+                reset(connection)
+                continue
+            thread = threading.Thread(
+                target=self._run, args=(connection,), name=f"{self.name} connection", daemon=True
+            )
+            with self._lock:
+                self._threads.add(thread)
+            thread.start()
+
+    def _run(self, connection: socket.socket) -> None:
+        try:
+            with connection:
+                connection.settimeout(POLL_S)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with contextlib.suppress(OSError):  # the client may go at any moment
+                    self._serve(connection, self._ended)
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+
+def send(connection: socket.socket, data: bytes) -> None:
+    """Send all of ``data``, with more patience than a connection has for receiving. Raises ``OSError``."""
+    connection.settimeout(SEND_S)
+    try:
+        connection.sendall(data)
+    finally:
+        connection.settimeout(POLL_S)
+
+
+def reset(connection: socket.socket) -> None:
+    """Close a connection so that the other side sees a reset, as when a cable is pulled."""
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
