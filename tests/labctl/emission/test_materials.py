@@ -1,0 +1,49 @@
+"""Material files: complete, sourced, and refused by name when unknown."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.emission.dot_material import alloy, load_material, material_names
+
+
+def test_the_package_brings_perovskites_and_the_counter_example():
+    assert {"CsPbBr3", "CsPbI3", "CsPbCl3", "FAPbBr3", "CdSe"} <= set(material_names())
+
+
+@pytest.mark.parametrize("name", material_names())
+def test_every_number_has_an_origin(name):
+    material = load_material(name)
+    assert material.name == name
+    numbers = {
+        "unit_cell_nm",
+        "exciton_mass",
+        "static_disorder_eV",
+        "biexciton_coulomb_eV",
+        "biexciton_lattice_300K_eV",
+    }
+    assert numbers < set(material.origins)
+    assert sum(key.startswith("mode ") for key in material.origins) >= 1
+    assert all(len(origin) > 10 for origin in material.origins.values())
+
+
+def test_an_unknown_material_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"no material 'GaAs'.*CdSe.*CsPbBr3"):
+        load_material("GaAs")
+
+
+def test_a_file_elsewhere_is_not_reached_by_name():
+    with pytest.raises(ValueError, match="no material"):
+        load_material("../samples/uv")
+
+
+def test_an_even_alloy_is_the_most_disordered():
+    bromide, iodide = load_material("CsPbBr3"), load_material("CsPbI3")
+    floors = [alloy(bromide, iodide, share).static_disorder_eV for share in (0.0, 0.25, 0.5, 1.0)]
+    assert floors[0] == bromide.static_disorder_eV
+    assert floors[2] == max(floors)
+    half = alloy(bromide, iodide, 0.5)
+    assert half.unit_cell_nm == pytest.approx((0.587 + 0.629) / 2)
+    assert half.phonons.huang_rhys == pytest.approx(
+        (bromide.phonons.huang_rhys + iodide.phonons.huang_rhys) / 2
+    )
