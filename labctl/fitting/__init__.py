@@ -1,1 +1,1 @@
-
+"""Measured data and the emission model to components with uncertainties."""

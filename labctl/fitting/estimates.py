@@ -1,0 +1,169 @@
+"""What every fit gives: estimates with covariance, goodness of fit, and how they are written down."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import labctl
+from labctl.fitting.refusal import FitRefused
+from labctl.fitting.solver import Solution
+from labctl.fitting.value import Value
+
+Array = NDArray[np.float64]
+
+DEGENERATE = 0.98
+"""Two parameters correlated more than this are reported as not told apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Best parameters with their covariance.
+
+    Args:
+        names: With units.
+        values: Shape (p,).
+        covariance: Shape (p, p); zero for fixed parameters.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    covariance: Array
+
+    def value(self, name: str) -> Value:
+        """One parameter with its error.
+
+        Raises:
+            KeyError: no such parameter.
+        """
+        if name not in self.names:
+            raise KeyError(name)
+        index = self.names.index(name)
+        variance = float(self.covariance[index, index])
+        return Value(float(self.values[index]), math.sqrt(max(variance, 0.0)))
+
+    def __getitem__(self, name: str) -> float:
+        """The bare number, for model curves."""
+        return float(self.values[self.names.index(name)])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    @property
+    def correlation(self) -> Array:
+        """Correlation matrix (p, p); zero rows for fixed parameters."""
+        error = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
+        outer = np.outer(error, error)
+        return np.where(outer > 0.0, self.covariance / np.where(outer > 0.0, outer, 1.0), 0.0)
+
+    def degenerate_pairs(self) -> tuple[str, ...]:
+        """Warnings for pairs of parameters that the data do not tell apart."""
+        correlation = self.correlation
+        found = []
+        for i in range(len(self.names)):
+            for j in range(i):
+                if abs(correlation[i, j]) > DEGENERATE:
+                    found.append(
+                        f"{self.names[j]} and {self.names[i]} are not told apart by these data "
+                        f"(correlation {correlation[i, j]:+.3f})"
+                    )
+        return tuple(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "names": list(self.names),
+            "values": self.values.tolist(),
+            "covariance": self.covariance.tolist(),
+        }
+
+    @staticmethod
+    def from_dict(fields: dict[str, Any]) -> Estimates:
+        """Back from :meth:`to_dict`."""
+        return Estimates(
+            tuple(fields["names"]),
+            np.array(fields["values"], dtype=np.float64),
+            np.array(fields["covariance"], dtype=np.float64),
+        )
+
+
+@dataclass(frozen=True)
+class Goodness:
+    """Goodness of fit: chi-squared over bins (grouped where counts are few), degrees of freedom, p value."""
+
+    chi2: float
+    dof: int
+    p_value: float
+
+    def to_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return {"chi2": self.chi2, "dof": self.dof, "p_value": self.p_value}
+
+    @staticmethod
+    def from_dict(fields: dict[str, Any]) -> Goodness:
+        """Back from :meth:`to_dict`."""
+        return Goodness(float(fields["chi2"]), int(fields["dof"]), float(fields["p_value"]))
+
+
+def chi2_goodness(data: Array, model: Array, variance: Array, n_parameters: int) -> Goodness:
+    """Pearson's chi-squared of data against a model with known variance."""
+    from scipy.special import gammaincc
+
+    chi2 = float(np.sum((data - model) ** 2 / variance))
+    dof = max(data.size - n_parameters, 1)
+    return Goodness(chi2, dof, float(gammaincc(dof / 2.0, chi2 / 2.0)))
+
+
+def poisson_goodness(counts: Array, model: Array, n_parameters: int, *, least: float = 20.0) -> Goodness:
+    """Pearson's chi-squared over neighbouring bins joined until each expects ``least`` counts.
+
+    Bins with few counts do not follow chi-squared one by one.
+    """
+    group = np.floor(np.cumsum(model) / least).astype(np.int64)
+    group = np.minimum(group, max(int(group[-1]) - 1, 0))
+    joined_counts: Array = np.bincount(group, weights=counts).astype(np.float64)
+    joined_model: Array = np.bincount(group, weights=model).astype(np.float64)
+    keep = joined_model > 0.0
+    return chi2_goodness(joined_counts[keep], joined_model[keep], joined_model[keep], n_parameters)
+
+
+def require_converged(solution: Solution, what: str) -> None:
+    """Refuse to report a fit that did not converge.
+
+    Raises:
+        FitRefused: always, for such a fit.
+    """
+    if not solution.converged:
+        raise FitRefused(
+            f"{what}: the fit did not converge after {solution.steps} steps, so it is not reported; "
+            "more counts, fewer free parameters or a better first guess would help"
+        )
+
+
+def covariance_or_refuse(solution: Solution, what: str, score_scatter: Array | None = None) -> Array:
+    """Covariance of a solution.
+
+    Raises:
+        FitRefused: the data do not determine the parameters.
+    """
+    try:
+        covariance = solution.covariance(score_scatter)
+    except np.linalg.LinAlgError as problem:
+        raise FitRefused(f"{what}: {problem}; fix or pin a parameter, or take more data") from None
+    return covariance
+
+
+def bound_warnings(solution: Solution) -> tuple[str, ...]:
+    """Warnings for parameters that ended on a bound."""
+    return tuple(
+        f"{name} ended at the bound of its range: its error bar is one-sided" for name in solution.at_bound
+    )
+
+
+def software() -> str:
+    """Name and version written beside every result."""
+    return f"labctl {labctl.__version__}"

@@ -1,0 +1,411 @@
+"""Peaks of an emission spectrum, fitted in energy after the Jacobian, with the camera's noise.
+
+Model per eV: N [ (1 - sum w_i) L(E; E_0) + sum_i w_i L(E; E_0 - shift_i) ] + background, the same background
+on each pixel (stray light, dark drift). Peak 0 is the uncoupled light, the highest in energy. The variance is
+floor + (per unit) x model, renewed from the model until it stands: variances from the data would favour
+pixels that fluctuated low.
+
+Number of peaks: the lowest BIC = chi2 + k ln(n) over 1 to ``max_peaks``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.fitting.estimates import (
+    Estimates,
+    Goodness,
+    bound_warnings,
+    chi2_goodness,
+    covariance_or_refuse,
+    require_converged,
+    software,
+)
+from labctl.fitting.lines import LineShape, line
+from labctl.fitting.refusal import FitRefused
+from labctl.fitting.solver import GaussianData, Parameter, Solution, solve
+from labctl.fitting.spectrum_start import first_guesses
+from labctl.fitting.value import Value
+from labctl.spectra.frames import SpectrumData
+from labctl.spectra.reduction import EnergySpectrum, Spectrum, reduce_frames, to_energy
+
+Array = NDArray[np.float64]
+
+_OUTLIER_SIGMA = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrumFit:
+    """Peaks of one spectrum.
+
+    Args:
+        n_peaks: Peaks in the model that was chosen.
+        line_shape: ``"gaussian"`` or ``"asymmetric"``.
+        estimates: Parameters ``counts``, ``background_per_pixel``, ``energy_eV``, ``width_eV`` (and
+            ``skew``); per further peak ``fraction``, ``shift_eV``, ``coupled_width_eV`` (and
+            ``coupled_skew``), from the second one on with ``_2`` and so on.
+        goodness: Chi-squared of the residuals by the camera's noise.
+        bic_gain: BIC of one peak less BIC of two (0 if two were not tried); above 0 speaks for two.
+        mean_pixel_eV: Pixel width to which the background refers.
+        warnings: What limits the result.
+    """
+
+    n_peaks: int
+    line_shape: LineShape
+    estimates: Estimates
+    goodness: Goodness
+    bic_gain: float
+    mean_pixel_eV: float
+    warnings: tuple[str, ...]
+
+    @property
+    def coupled_fraction(self) -> Value | None:
+        """Share of the light in the coupled peak (sum of them); None where one peak suffices."""
+        return self._combine([1.0] * (self.n_peaks - 1)) if self.n_peaks > 1 else None
+
+    @property
+    def red_shift_eV(self) -> Value | None:
+        """Distance of the (first) coupled peak below the uncoupled one."""
+        return self.estimates.value("shift_eV") if self.n_peaks > 1 else None
+
+    def _combine(self, factors: list[float]) -> Value:
+        index = [self.estimates.names.index(f"fraction{_suffix(i)}") for i in range(1, self.n_peaks)]
+        weights = np.array(factors)
+        variance = float(weights @ self.estimates.covariance[np.ix_(index, index)] @ weights)
+        return Value(float(weights @ self.estimates.values[index]), math.sqrt(max(variance, 0.0)))
+
+    def components(self, energy_eV: Array) -> dict[str, Array]:
+        """Curve of each peak, counts per frame and eV: ``uncoupled``, ``coupled``, ``coupled_2``."""
+        energy = np.asarray(energy_eV, dtype=np.float64)
+        values = self.estimates.values
+        parts = _peaks(energy, values, self.n_peaks, self.line_shape)
+        names = ["uncoupled"] + [f"coupled{_suffix(i)}" for i in range(1, self.n_peaks)]
+        return {name: self.estimates["counts"] * part for name, part in zip(names, parts, strict=True)}
+
+    def curve(self, energy_eV: Array) -> Array:
+        """Sum of all peaks in counts per frame and eV (without the background)."""
+        return np.asarray(sum(self.components(energy_eV).values()))
+
+    def background(self, energy_eV: Array) -> Array:
+        """Background in counts per frame and eV for pixels of even width in wavelength."""
+        energy = np.asarray(energy_eV, dtype=np.float64)
+        per_eV = self.estimates["background_per_pixel"] / self.mean_pixel_eV
+        return per_eV * (self.estimates["energy_eV"] / energy) ** 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "software": software(),
+            "n_peaks": self.n_peaks,
+            "line_shape": self.line_shape,
+            "estimates": self.estimates.to_dict(),
+            "goodness": self.goodness.to_dict(),
+            "bic_gain": self.bic_gain,
+            "mean_pixel_eV": self.mean_pixel_eV,
+            "warnings": list(self.warnings),
+        }
+
+    @staticmethod
+    def from_dict(fields: dict[str, Any]) -> SpectrumFit:
+        """Back from :meth:`to_dict`."""
+        return SpectrumFit(
+            n_peaks=int(fields["n_peaks"]),
+            line_shape=fields["line_shape"],
+            estimates=Estimates.from_dict(fields["estimates"]),
+            goodness=Goodness.from_dict(fields["goodness"]),
+            bic_gain=float(fields["bic_gain"]),
+            mean_pixel_eV=float(fields["mean_pixel_eV"]),
+            warnings=tuple(fields["warnings"]),
+        )
+
+
+def fit_spectrum(
+    data: SpectrumData | Spectrum,
+    *,
+    n_peaks: int | None = None,
+    max_peaks: int = 2,
+    line_shape: LineShape = "gaussian",
+) -> SpectrumFit:
+    """Fit the peaks of one spectrum in energy.
+
+    Args:
+        data: Frames, or a spectrum already reduced.
+        n_peaks: Fit just this number of peaks; None chooses by BIC.
+        max_peaks: Most peaks to try when choosing.
+        line_shape: Shape of every peak.
+
+    Raises:
+        FitRefused: too few pixels, no light, nothing but a flat level, no convergence.
+        SpectrumRefused: frames that are no measurement.
+    """
+    spectrum = reduce_frames(data) if isinstance(data, SpectrumData) else data
+    notes = list(spectrum.notes)
+    measured = to_energy(spectrum)
+    _require_light(measured, n_peaks or max_peaks, line_shape)
+    counts = (n_peaks,) if n_peaks else tuple(range(1, max_peaks + 1))
+    fits = _fit_each(measured, counts, line_shape)
+    measured, dropped = _without_outliers(measured, _best(fits, measured))
+    if dropped:
+        notes.append(f"{dropped} pixels far above the fit left out as cosmic rays")
+        fits = _fit_each(measured, counts, line_shape)
+    chosen = min(fits, key=lambda count: _bic(fits[count], measured))
+    if 1 in fits:
+        _require_peak(fits[1], measured)
+    gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 1 in fits and 2 in fits else 0.0
+    return _result(measured, fits[chosen], chosen, line_shape, gain, tuple(notes))
+
+
+def parameter_names(n_peaks: int, line_shape: LineShape) -> tuple[str, ...]:
+    """Names of the parameters of a model, in the order of the fit."""
+    names = ["counts", "background_per_pixel", "energy_eV", "width_eV"]
+    skewed = line_shape == "asymmetric"
+    names += ["skew"] if skewed else []
+    for i in range(1, n_peaks):
+        names += [f"fraction{_suffix(i)}", f"shift_eV{_suffix(i)}", f"coupled_width_eV{_suffix(i)}"]
+        names += [f"coupled_skew{_suffix(i)}"] if skewed else []
+    return tuple(names)
+
+
+def spectrum_model(
+    energy: Array, background_shape: Array, theta: Array, n_peaks: int, line_shape: LineShape
+) -> tuple[Array, Array]:
+    """Expected counts per eV and their Jacobian.
+
+    Args:
+        energy: Photon energies in eV (n,).
+        background_shape: Counts per eV that one background count per pixel makes (n,).
+        theta: Parameters in the order of :func:`parameter_names`.
+        n_peaks: Peaks.
+        line_shape: Shape of all peaks.
+
+    Returns:
+        Model (n,) and Jacobian (n, p).
+    """
+    stride = 3 + (line_shape == "asymmetric")
+    first = 4 + (line_shape == "asymmetric")
+    skewed = line_shape == "asymmetric"
+    total, background, centre, width = theta[:4]
+    shares = theta[first::stride]
+    jacobian = np.empty((energy.size, theta.size))
+    main, by_centre, by_width, by_skew = line(energy, centre, width, theta[4] if skewed else 0.0)
+    rest = 1.0 - float(shares.sum())
+    shape = rest * main
+    jacobian[:, 2], jacobian[:, 3] = rest * by_centre, rest * by_width
+    if skewed:
+        jacobian[:, 4] = rest * by_skew
+    for i, share in enumerate(shares):
+        at = first + i * stride
+        part, d_centre, d_width, d_skew = line(
+            energy, centre - theta[at + 1], theta[at + 2], theta[at + 3] if skewed else 0.0
+        )
+        shape = shape + share * part
+        jacobian[:, 2] += share * d_centre
+        jacobian[:, at] = total * (part - main)
+        jacobian[:, at + 1] = -total * share * d_centre
+        jacobian[:, at + 2] = total * share * d_width
+        if skewed:
+            jacobian[:, at + 3] = total * share * d_skew
+    jacobian[:, 2:first] *= total
+    jacobian[:, 0], jacobian[:, 1] = shape, background_shape
+    return total * shape + background * background_shape, jacobian
+
+
+def _suffix(index: int) -> str:
+    return "" if index == 1 else f"_{index}"
+
+
+def _peaks(energy: Array, theta: Array, n_peaks: int, line_shape: LineShape) -> list[Array]:
+    skewed = line_shape == "asymmetric"
+    first, stride = 4 + skewed, 3 + skewed
+    shares = theta[first::stride]
+    rest = 1.0 - float(shares.sum())
+    parts = [rest * line(energy, theta[2], theta[3], theta[4] if skewed else 0.0)[0]]
+    for i, share in enumerate(shares):
+        at = first + i * stride
+        skew = theta[at + 3] if skewed else 0.0
+        parts.append(share * line(energy, theta[2] - theta[at + 1], theta[at + 2], skew)[0])
+    return parts
+
+
+def _require_light(measured: EnergySpectrum, n_peaks: int, line_shape: LineShape) -> None:
+    needed = 2 * len(parameter_names(n_peaks, line_shape))
+    if measured.energy_eV.size < needed:
+        raise FitRefused(
+            f"spectrum has {measured.energy_eV.size} usable pixels, a fit with {n_peaks} peaks needs {needed}"
+        )
+    if not np.any(measured.counts_per_eV > 3.0 * measured.error):
+        raise FitRefused(
+            "spectrum holds no light above the camera's noise: open the shutter or expose longer"
+        )
+
+
+def _require_peak(one: Solution, measured: EnergySpectrum) -> None:
+    """Refuse a spectrum that a constant background explains as well as a peak."""
+    precision = 1.0 / one.variance
+    shape = one.jacobian[:, 1]
+    level = float(np.sum(precision * shape * measured.counts_per_eV) / np.sum(precision * shape**2))
+    flat = float(np.sum(precision * (measured.counts_per_eV - level * shape) ** 2))
+    if flat - one.deviance < 25.0:
+        raise FitRefused(
+            f"spectrum is flat: a peak improves chi-squared by {flat - one.deviance:.1f} only (25 asked for); "
+            "expose longer or check the light path"
+        )
+
+
+def _parameters(
+    measured: EnergySpectrum, guess: Array, n_peaks: int, line_shape: LineShape
+) -> list[Parameter]:
+    energy = measured.energy_eV
+    low, high = float(energy[0]), float(energy[-1])
+    narrowest = float(np.median(measured.pixel_eV))
+    widest = 0.5 * (high - low)
+    bounds = {
+        "counts": (0.0, math.inf),
+        "background_per_pixel": (-math.inf, math.inf),
+        "energy_eV": (low, high),
+        "width_eV": (narrowest, widest),
+        "fraction": (0.0, 1.0),
+        "shift_eV": (narrowest, high - low),
+        "coupled_width_eV": (narrowest, widest),
+        "skew": (-0.9, 0.9),
+        "coupled_skew": (-0.9, 0.9),
+    }
+    parameters = []
+    for name, start in zip(parameter_names(n_peaks, line_shape), guess, strict=True):
+        stem = name.rstrip("0123456789").rstrip("_") if name[-1].isdigit() else name
+        lower, upper = bounds[stem]
+        parameters.append(Parameter(name, min(max(float(start), lower), upper), lower, upper))
+    return parameters
+
+
+def _fit_each(
+    measured: EnergySpectrum, counts: tuple[int, ...], line_shape: LineShape
+) -> dict[int, Solution]:
+    """Fits with each number of peaks; the single peak guides the others."""
+    one = _fit_peaks(measured, 1, line_shape, None)
+    fits = {1: one}
+    for count in counts:
+        if count > 1:
+            fits[count] = _fit_peaks(measured, count, line_shape, one.values[2:4])
+    return {count: fits[count] for count in counts}
+
+
+def _fit_peaks(
+    measured: EnergySpectrum, n_peaks: int, line_shape: LineShape, single: Array | None
+) -> Solution:
+    """Best of several first guesses, variance renewed from the model."""
+    background_shape = 1.0 / measured.pixel_eV
+
+    def model(theta: Array) -> tuple[Array, Array]:
+        return spectrum_model(measured.energy_eV, background_shape, theta, n_peaks, line_shape)
+
+    best: Solution | None = None
+    for guess in first_guesses(measured, n_peaks, single=single, skewed=line_shape == "asymmetric"):
+        parameters = _parameters(measured, guess, n_peaks, line_shape)
+        variance = measured.error**2
+        solution = solve(model, GaussianData(measured.counts_per_eV, variance), parameters)
+        for _ in range(4):
+            previous = solution.values
+            expected = np.maximum(solution.model, 0.0)
+            variance = measured.floor_variance + measured.variance_per_unit * expected
+            parameters = [p.at(float(v)) for p, v in zip(parameters, solution.values, strict=True)]
+            solution = solve(model, GaussianData(measured.counts_per_eV, variance), parameters)
+            if np.allclose(solution.values, previous, rtol=1e-5, atol=1e-12):
+                break
+        rank = (solution.converged, -_penalised(solution))
+        if best is None or rank > (best.converged, -_penalised(best)):
+            best = solution
+    if best is None:
+        raise FitRefused(f"no first guess for {n_peaks} peaks was found in the spectrum")
+    return best
+
+
+def _penalised(solution: Solution) -> float:
+    """-2 ln L with the variance's own term, so that fits with different variances compare."""
+    return solution.deviance + float(np.sum(np.log(solution.variance)))
+
+
+def _bic(solution: Solution, measured: EnergySpectrum) -> float:
+    if not solution.converged:
+        return math.inf
+    return _penalised(solution) + len(solution.parameters) * math.log(measured.energy_eV.size)
+
+
+def _best(fits: dict[int, Solution], measured: EnergySpectrum) -> Solution:
+    return min(fits.values(), key=lambda solution: _bic(solution, measured))
+
+
+def _without_outliers(measured: EnergySpectrum, solution: Solution) -> tuple[EnergySpectrum, int]:
+    """Leave out narrow spikes far above the fit: what one frame's cosmic-ray search could not tell."""
+    pull = (measured.counts_per_eV - solution.model) / np.sqrt(solution.variance)
+    spike = pull > _OUTLIER_SIGMA * math.sqrt(max(1.0, float(np.median(pull**2)) / 0.455))
+    # Many pixels in a row above the fit are a wrong model, not a cosmic ray.
+    if not spike.any() or spike.mean() > 0.02:
+        return measured, 0
+    keep = ~spike
+    kept = {
+        name: getattr(measured, name)[keep]
+        for name in ("energy_eV", "counts_per_eV", "floor_variance", "variance_per_unit", "pixel_eV")
+    }
+    return EnergySpectrum(**kept), int(spike.sum())
+
+
+def _result(
+    measured: EnergySpectrum,
+    solution: Solution,
+    n_peaks: int,
+    line_shape: LineShape,
+    gain: float,
+    notes: tuple[str, ...],
+) -> SpectrumFit:
+    what = f"spectrum with {n_peaks} peaks"
+    require_converged(solution, what)
+    covariance = covariance_or_refuse(solution, what)
+    goodness = chi2_goodness(
+        measured.counts_per_eV, solution.model, solution.variance, len(solution.parameters)
+    )
+    warnings = [*notes, *bound_warnings(solution)]
+    if goodness.p_value < 1e-3 and goodness.chi2 > goodness.dof:
+        covariance = covariance * (goodness.chi2 / goodness.dof)
+        warnings.append(
+            f"peaks do not describe the spectrum within the camera's noise (chi2 {goodness.chi2:.0f} for "
+            f"{goodness.dof}): errors were widened by {math.sqrt(goodness.chi2 / goodness.dof):.2f}"
+        )
+    estimates = Estimates(solution.names, solution.values, covariance)
+    warnings += _edge_warnings(estimates, measured, n_peaks)
+    fit = SpectrumFit(
+        n_peaks=n_peaks,
+        line_shape=line_shape,
+        estimates=estimates,
+        goodness=goodness,
+        bic_gain=gain if math.isfinite(gain) else 0.0,
+        mean_pixel_eV=float(np.interp(estimates["energy_eV"], measured.energy_eV, measured.pixel_eV)),
+        warnings=(*warnings, *estimates.degenerate_pairs()),
+    )
+    return _ordered(fit)
+
+
+def _edge_warnings(estimates: Estimates, measured: EnergySpectrum, n_peaks: int) -> list[str]:
+    low, high = float(measured.energy_eV[0]), float(measured.energy_eV[-1])
+    found = []
+    for i in range(n_peaks):
+        centre = estimates["energy_eV"] - (estimates[f"shift_eV{_suffix(i)}"] if i else 0.0)
+        width = estimates[f"coupled_width_eV{_suffix(i)}" if i else "width_eV"]
+        if centre - 2.0 * width < low or centre + 2.0 * width > high:
+            found.append(f"peak at {centre:.3f} eV reaches over the edge of the spectrum: move the grating")
+    return found
+
+
+def _ordered(fit: SpectrumFit) -> SpectrumFit:
+    """Mark a fit whose weight lies where one of its peaks is not significant."""
+    fraction = fit.coupled_fraction
+    if fraction is not None and min(fraction.value, 1.0 - fraction.value) < 2.0 * fraction.error:
+        least = min(fraction.value, 1.0 - fraction.value)
+        note = f"one of the peaks holds {least:.3f} of the light, which is not significant"
+        return replace(fit, warnings=(*fit.warnings, note))
+    return fit
