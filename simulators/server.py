@@ -1,0 +1,93 @@
+"""The simulated rig in one process: the world, its control port, the instruments that speak bytes."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from simulators.faults import Faults
+from simulators.link import control_server
+from simulators.linkam_t95 import LinkamServer
+from simulators.listener import Listener
+from simulators.settings import SimulationSettings
+from simulators.spellman import SpellmanServer
+from simulators.stage import Stage
+from simulators.tube import Tube
+from simulators.world import World
+
+HOST = "127.0.0.1"
+
+
+class RigServers:
+    """The world and its servers, running from construction to ``close``.
+
+    Args:
+        settings: What the rig is made of.
+        speed: None for a stepped clock; else virtual seconds per second.
+
+    Raises:
+        PortInUseError: One of the ports is taken; nothing is left running.
+    """
+
+    def __init__(self, settings: SimulationSettings, *, speed: float | None = None) -> None:
+        faults = Faults(settings.fault_plan())
+        self.world = World(
+            seed=settings.seed,
+            sample=settings.sample,
+            excitation=settings.excitation,
+            tube=Tube(faults, seed=settings.seed),
+            stage=Stage(settings.seed, start_K=settings.start_K),
+            faults=faults,
+            speed=speed,
+        )
+        self.linkam = LinkamServer(self.world, settings.linkam_port, HOST)
+        self.spellman = SpellmanServer(
+            self.world,
+            settings.spellman_port,
+            HOST,
+            model=settings.spellman_model,
+            checksum=settings.spellman_checksum,
+        )
+        self._control: Listener | None = None
+        try:
+            self._control = control_server(self.world, host=HOST, port=settings.control_port)
+            self.linkam.start()
+            self.spellman.start()
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each server is, as the rig file's ``address`` of the instrument wants it."""
+        if self._control is None:
+            raise RuntimeError("the simulated rig was closed")
+        return {
+            "control": f"{HOST}:{self._control.port}",
+            "cryostage": self.linkam.address,
+            "xray_tube": self.spellman.address,
+        }
+
+    def close(self) -> None:
+        """End every server and the world's clock."""
+        self.world.close()
+        for server in (self.spellman, self.linkam, self._control):
+            if server is not None:
+                server.close()
+        self._control = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def serve(settings: SimulationSettings, *, speed: float | None = None) -> RigServers:
+    """Start the simulated rig; close what is returned to end it."""
+    return RigServers(settings, speed=speed)

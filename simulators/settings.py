@@ -1,0 +1,126 @@
+"""The ``[simulation]`` table of a rig file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from simulators.faults import Fault, check_name, random_faults
+
+PortNumber = Annotated[int, Field(ge=0, le=65535)]
+HORIZON_S = 24 * 3600.0
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class FaultSettings(_Table):
+    """One fault of the schedule: ``faults = [{ name = "tube.arc", at_s = 600, duration_s = 10 }]``."""
+
+    name: str
+    at_s: float = Field(default=0.0, ge=0)
+    duration_s: float | None = Field(default=None, gt=0)
+    count: int | None = Field(default=None, ge=1)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return check_name(name)
+
+
+class RandomFaultSettings(_Table):
+    """Faults that come at random times, the same ones for the same seed."""
+
+    names: list[str]
+    per_hour: float = Field(gt=0, le=3600)
+    duration_s: float = Field(default=30.0, gt=0)
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        return [check_name(name) for name in names]
+
+
+class SimulationSettings(_Table):
+    """What the simulated rig is made of.
+
+    Attributes:
+        seed: Seed of all noise.
+        sample: Name of the sample under the beam.
+        excitation: What excites it.
+        control_port: TCP port of the world's control; 0 takes a free one.
+        linkam_port: TCP port of the cryostage's controller.
+        spellman_port: TCP port of the X-ray supply.
+        spellman_model: Command table of the X-ray supply.
+        spellman_checksum: The supply speaks as on a serial line.
+        start_K: Temperature of the stage at the beginning.
+        faults: Schedule of faults.
+        random_faults: Faults at random.
+    """
+
+    seed: int = Field(default=1, ge=0, lt=2**63)
+    sample: str = "xray-A"
+    excitation: Literal["xray", "uv"] = "xray"
+    control_port: PortNumber = 0
+    linkam_port: PortNumber = 0
+    spellman_port: PortNumber = 0
+    spellman_model: Literal["ux50p50", "xrv"] = "ux50p50"
+    spellman_checksum: bool = False
+    start_K: float = Field(default=300.0, ge=77.36, le=623.15)
+    faults: list[FaultSettings] = []
+    random_faults: RandomFaultSettings | None = None
+
+    def fault_plan(self) -> list[Fault]:
+        """Scheduled and random faults together."""
+        plan = [
+            Fault(f.name, f.at_s, float("inf") if f.duration_s is None else f.duration_s, f.count)
+            for f in self.faults
+        ]
+        if self.random_faults is not None:
+            chance = self.random_faults
+            plan += random_faults(self.seed, chance.names, chance.per_hour, chance.duration_s, HORIZON_S)
+        return plan
+
+
+def load_simulation(path: Path) -> SimulationSettings:
+    """Read the ``[simulation]`` table of a rig file; a file without one gives the defaults.
+
+    Raises:
+        ValueError: The file cannot be read, or something in the table is wrong: file, line, key, what was
+            expected.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        table: Any = tomllib.loads(text).get("simulation", {})
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: {error}") from error
+    try:
+        return SimulationSettings.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in ("simulation", *first["loc"]))
+        line = _line_of(text, str(first["loc"][0]) if first["loc"] else "")
+        raise ValueError(f"{path}:{line}: {key}: {first['msg']}") from error
+
+
+def _line_of(text: str, key: str) -> int:
+    """Number of the line of the ``[simulation]`` table that sets ``key``, else of its header."""
+    inside, header = False, 1
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.strip()
+        if words.startswith("["):
+            name = words.strip("[]").strip()
+            inside = name == "simulation"
+            if inside:
+                header = number
+            if name == f"simulation.{key}":
+                return number
+        elif inside and key and words.partition("=")[0].strip().partition(".")[0] == key:
+            return number
+    return header
