@@ -276,6 +276,19 @@ class PhotonSource:
             return Pulses(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8))
         return Pulses(np.concatenate(times), np.concatenate(detectors))
 
+    def skip_to(self, time_ps: int) -> None:
+        """Go on at ``time_ps`` without making what lies between; what was under way is forgotten.
+
+        Raises:
+            ValueError: That time has passed.
+        """
+        if time_ps < self.now_ps:
+            raise ValueError(f"cannot go back from {self.now_ps} to {time_ps} ps")
+        self.now_ps = time_ps
+        self._blind_until_ps[:] = 0.0
+        for events in (self._photons, self._waiting, self._pulses):
+            events.n = 0
+
     def mean_counts_per_burst(self, light: Light) -> NDArray[np.float64]:
         """mu: mean number of avalanches per burst and counter, were it never blind; shape (n_detectors,)."""
         return np.asarray(self._kept * light.photons_per_burst)

@@ -1,0 +1,177 @@
+"""One record of tags under way: joins the vendor's buffers to stretches, and sees what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from drivers.errors import FaultError, InstrumentTimeoutError
+from drivers.time_tagger.base import Gap, TagChunk
+from drivers.time_tagger.marks import Events, cut_stretch, merged
+
+# The stream may lag behind the clock, never lead it; this covers clocks that differ by up to a permille.
+LEAD_S = 1.0
+LEAD_RELATIVE = 1e-3
+
+
+class Record:
+    """Turns buffers into chunks whose stretches add up to exactly the length asked for.
+
+    Args:
+        instrument: Name of the instrument, for messages.
+        counters: Channel number -> name of the counter, of all recorded channels.
+        begin_ps: Start of the record, in the tagger's time.
+        duration_ps: Its length.
+        began_s: Clock time just before the record was started.
+        buffer_tags: Size of the vendor's buffer; a full one has lost tags.
+        read_timeout_s: Longest time without progress of the tagger's time.
+        silence_s: Longest time without any tag of a counter, 0: any.
+    """
+
+    def __init__(
+        self,
+        instrument: str,
+        counters: Mapping[int, str],
+        *,
+        begin_ps: int,
+        duration_ps: int,
+        began_s: float,
+        buffer_tags: int,
+        read_timeout_s: float,
+        silence_s: float,
+    ) -> None:
+        self.instrument = instrument
+        self.counters = dict(counters)
+        self.at_ps = begin_ps
+        self.end_ps = begin_ps + duration_ps
+        self._begin_ps = begin_ps
+        self._began_s = began_s
+        self._moved_s = began_s
+        self._buffer_tags = buffer_tags
+        self._read_timeout_s = read_timeout_s
+        self._silence_ps = int(silence_s * 1e12)
+        self._seen_ps = dict.fromkeys(counters, begin_ps)
+        self._overflowing = False
+        self._kept: Events | None = None
+
+    @property
+    def left_ps(self) -> int:
+        """What is left of the record, in ps."""
+        return self.end_ps - self.at_ps
+
+    def take(self, buffer: Any, now_s: float) -> Iterator[TagChunk]:
+        """The chunk that a buffer of the vendor's adds, if any time has passed.
+
+        Args:
+            buffer: A ``TimeTagStreamBuffer``.
+            now_s: Clock time of the reading.
+
+        Raises:
+            FaultError: The tagger's time ran backwards or ahead, or a counter is silent.
+            InstrumentTimeoutError: The tagger's time stands still.
+        """
+        events = Events(
+            np.asarray(buffer.getTimestamps(), dtype=np.int64),
+            np.asarray(buffer.getChannels(), dtype=np.int32),
+            np.asarray(buffer.getEventTypes(), dtype=np.uint8),
+            np.asarray(buffer.getMissedEvents(), dtype=np.uint16),
+        )
+        read_to_ps = int(buffer.tGetData)
+        full = int(buffer.size) >= self._buffer_tags
+        self._check_time(events, read_to_ps, now_s)
+        to_ps = min(read_to_ps, self.end_ps)
+        if to_ps <= self.at_ps:
+            self._kept = self._with_kept(events)
+            return
+        events = self._with_kept(events)
+        chunk, self._overflowing = cut_stretch(events, self.at_ps, to_ps, overflowing=self._overflowing)
+        lost = self._lost(events, to_ps, full)
+        if lost:
+            chunk = TagChunk(
+                chunk.timestamps_ps,
+                chunk.channels,
+                chunk.begin_ps,
+                chunk.end_ps,
+                merged([*chunk.gaps, *lost]),
+            )
+        later = events.timestamps_ps >= to_ps
+        self._kept = _select(events, later) if later.any() else None
+        self.at_ps = to_ps
+        self._moved_s = now_s
+        yield chunk
+        self._check_silence(chunk)
+
+    def _with_kept(self, events: Events) -> Events:
+        if self._kept is None:
+            return events
+        kept, self._kept = self._kept, None
+        return Events(
+            np.concatenate([kept.timestamps_ps, events.timestamps_ps]),
+            np.concatenate([kept.channels, events.channels]),
+            np.concatenate([kept.types, events.types]),
+            np.concatenate([kept.missed, events.missed]),
+        )
+
+    def _lost(self, events: Events, to_ps: int, full: bool) -> list[Gap]:
+        """Gaps that the vendor's marks do not tell of: a full buffer, and tags that came too late."""
+        lost: list[Gap] = []
+        if full:
+            last_ps = int(events.timestamps_ps[-1]) + 1 if events.timestamps_ps.size else self.at_ps
+            lost.append(Gap(min(max(last_ps, self.at_ps), to_ps), to_ps))
+        late = events.timestamps_ps < self.at_ps
+        if late.any():
+            numbers, counts = np.unique(events.channels[late], return_counts=True)
+            missed = {int(number): int(count) for number, count in zip(numbers, counts, strict=True)}
+            lost.append(Gap(self.at_ps, self.at_ps, missed))
+        return lost
+
+    def _check_time(self, events: Events, read_to_ps: int, now_s: float) -> None:
+        backwards = np.flatnonzero(np.diff(events.timestamps_ps) < 0)
+        jump_ps = read_to_ps - self.at_ps if read_to_ps < self.at_ps else 0
+        if backwards.size and not jump_ps:
+            first = int(backwards[0])
+            jump_ps = int(events.timestamps_ps[first + 1] - events.timestamps_ps[first])
+        elapsed_s = now_s - self._began_s
+        lead_s = (read_to_ps - self._begin_ps) * 1e-12 - elapsed_s
+        if not jump_ps and lead_s > LEAD_S + LEAD_RELATIVE * elapsed_s:
+            jump_ps = round(lead_s * 1e12)
+        if jump_ps:
+            raise FaultError(
+                self.instrument,
+                f"the tagger's time jumped by {jump_ps * 1e-12:+.6g} s, "
+                f"{(self.at_ps - self._begin_ps) * 1e-12:.6g} s into the record",
+                done="The record ends there; what came before is good",
+                advice="Check reference clock, USB cable and power, then start a new record",
+            )
+        if read_to_ps <= self.at_ps and now_s - self._moved_s > self._read_timeout_s:
+            raise InstrumentTimeoutError(
+                self.instrument,
+                f"the tagger's time stands still for {now_s - self._moved_s:.3g} s",
+                done="The record ends there; what came before is good",
+                advice="Check USB cable and power, then connect again",
+            )
+
+    def _check_silence(self, chunk: TagChunk) -> None:
+        for channel, name in self.counters.items():
+            own_ps = chunk.timestamps_ps[chunk.channels == channel]
+            if own_ps.size:
+                self._seen_ps[channel] = int(own_ps[-1])
+            elif chunk.gaps:
+                self._seen_ps[channel] = max(self._seen_ps[channel], chunk.gaps[-1].end_ps)
+            silent_ps = chunk.end_ps - self._seen_ps[channel]
+            if self._silence_ps and silent_ps >= self._silence_ps:
+                raise FaultError(
+                    self.instrument,
+                    f"counter {name!r} (channel {channel}) gave no pulse for {silent_ps * 1e-12:.3g} s, "
+                    "not even dark counts",
+                    done="The record ends there; what came before is kept",
+                    advice="Check that the counter is powered and gated on, its cable, and the trigger level",
+                )
+
+
+def _select(events: Events, which: Any) -> Events:
+    return Events(
+        events.timestamps_ps[which], events.channels[which], events.types[which], events.missed[which]
+    )
