@@ -50,13 +50,21 @@ class StoreSettings(BaseModel):
 
 
 class RigSettings(BaseModel):
-    """Keys of the rig file that belong to no instrument."""
+    """Keys of the rig file that belong to no instrument.
+
+    Attributes:
+        name: The rig's name, kept with the data.
+        counters: The pair of photon counters.
+        store: Where runs are kept.
+        simulated_speed: In simulation, simulated seconds per second at most; 0 for no limit.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
     counters: Counters
     store: StoreSettings = StoreSettings()
+    simulated_speed: float = Field(default=0.0, ge=0)
 
 
 @dataclass(frozen=True)

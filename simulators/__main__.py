@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 EXIT_WRONG_INPUT = 2
+CHANGEABLE = ("seed", "sample", "excitation")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -34,7 +35,8 @@ def main(words: list[str] | None = None) -> int:
         signal.signal(signal.SIGINT, lambda *_: ended.set())
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     try:
-        settings = load_simulation(arguments.rig)
+        changes = {key: getattr(arguments, key) for key in CHANGEABLE if getattr(arguments, key) is not None}
+        settings = load_simulation(arguments.rig, changes)
         servers = serve(settings, speed=None if arguments.stepped else arguments.speed)
     except PortInUseError as error:
         return _complain(f"{error}; choose another port in [simulation], or 0 for a free one")
@@ -59,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     clock = parser.add_mutually_exclusive_group()
     clock.add_argument("--stepped", action="store_true", help="time moves only when a client moves it")
     clock.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per second (default 1)")
+    parser.add_argument("--seed", type=int, help="seed of all noise, instead of the rig file's")
+    parser.add_argument("--sample", help="sample in the stage, instead of the rig file's")
+    parser.add_argument("--excitation", choices=("xray", "uv"), help="what excites it")
     parser.add_argument("--ready-json", action="store_true", help="print the addresses as one JSON line only")
     parser.add_argument("--parent", action="store_true", help="end when standard input ends; ignore Ctrl-C")
     return parser

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -30,14 +31,22 @@ class SimulatedRig:
     Args:
         rig: Rig file.
         speed: Virtual seconds per second at most; None: as fast as it computes. The clock is stepped.
+        changes: Values for ``seed``, ``sample``, ``excitation`` instead of the rig file's.
         ready_s: Wall-clock deadline of the start.
 
     Raises:
         SimulatedRigError: It did not start, for example because a port is taken.
     """
 
-    def __init__(self, rig: Path, *, speed: float | None = None, ready_s: float = READY_S) -> None:
-        self._process = _start(rig)
+    def __init__(
+        self,
+        rig: Path,
+        *,
+        speed: float | None = None,
+        changes: Mapping[str, str | int] | None = None,
+        ready_s: float = READY_S,
+    ) -> None:
+        self._process = _start(rig, changes or {})
         try:
             self.addresses = _ready(self._process, ready_s)
             host, port = self.addresses["control"].rsplit(":", 1)
@@ -69,7 +78,7 @@ class SimulatedRig:
         self.close()
 
 
-def _start(rig: Path) -> subprocess.Popen[str]:
+def _start(rig: Path, changes: Mapping[str, str | int]) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-m",
@@ -78,6 +87,7 @@ def _start(rig: Path) -> subprocess.Popen[str]:
         "--stepped",
         "--ready-json",
         "--parent",
+        *(f"--{key}={value}" for key, value in changes.items()),
     ]
     root = Path(__file__).resolve().parents[1]
     # A session (group) of its own: Ctrl-C at the terminal must reach this process only, so that the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,8 +87,12 @@ class SimulationSettings(_Table):
         return plan
 
 
-def load_simulation(path: Path) -> SimulationSettings:
+def load_simulation(path: Path, changes: Mapping[str, Any] | None = None) -> SimulationSettings:
     """Read the ``[simulation]`` table of a rig file; a file without one gives the defaults.
+
+    Args:
+        path: The rig file.
+        changes: Values that count instead of the file's.
 
     Raises:
         ValueError: The file cannot be read, or something in the table is wrong: file, line, key, what was
@@ -101,7 +106,7 @@ def load_simulation(path: Path) -> SimulationSettings:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: {error}") from error
     try:
-        return SimulationSettings.model_validate(table)
+        return SimulationSettings.model_validate({**table, **(changes or {})})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in ("simulation", *first["loc"]))

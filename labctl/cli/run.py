@@ -70,7 +70,7 @@ def execute(
     from labctl.cli.interrupt import Interrupt
     from labctl.config import load_rig
     from labctl.engine.sequence_file import load_sequence
-    from labctl.rig.simulation import open_hardware, open_simulation
+    from labctl.rig.simulation import open_hardware
     from labctl.rig.stop import StopFlag
 
     sequence = load_sequence(sequence_path)
@@ -79,18 +79,30 @@ def execute(
     with Interrupt(stop) as interrupt, ExitStack() as stack:
         simulation: Simulation | None = None
         if simulate:
-            simulation = open_simulation(config, sequence, seed=args.seed, speed=args.speed)
+            simulation = _simulation(config, sequence, args)
             with interrupt.shielded():
-                stack.enter_context(simulation)
+                rig = stack.enter_context(simulation)
             if stop.requested:
                 raise KeyboardInterrupt
-            rig = simulation.rig
         else:
             rig = open_hardware(config)
         stack.enter_context(rig)
         sequence.check(rig)
         with interrupt.shielded():
             return _night(sequence, config, rig, simulation, args, out, stop)
+
+
+def _simulation(config: RigConfig, sequence: Sequence, args: argparse.Namespace) -> Simulation:
+    from labctl.emission.sample import sample_names
+    from labctl.rig.simulation import Simulation
+
+    sample = sequence.parameters.sample.name
+    if sample not in sample_names():
+        known = ", ".join(f'"{name}"' for name in sample_names())
+        what = f"no simulated sample {sample!r}; in simulation it may be {known}"
+        raise InputError(sequence.source.complaint(["sample", "name"], what))
+    speed = config.general.simulated_speed if args.speed is None else args.speed
+    return Simulation(config, sample=sample, seed=args.seed, speed=speed)
 
 
 def _night(

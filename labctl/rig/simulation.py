@@ -1,0 +1,77 @@
+"""A rig on simulated instruments: the real drivers, the simulated rig's process, one stepped clock."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from drivers.clock import SystemClock
+from labctl.config import RigConfig
+from labctl.emission.sample import SampleError, load_sample
+from labctl.errors import InputError
+from labctl.rig.rig import Rig
+from labctl.store.truth import true_values
+from simulators.andor_sdk import installed
+from simulators.rig import SimulatedRig, SimulatedRigError
+from simulators.settings import SimulationSettings
+from simulators.swabian_api import vendor_module
+
+
+def open_hardware(config: RigConfig) -> Rig:
+    """The rig on real instruments; not opened yet."""
+    return Rig(config, clock=SystemClock())
+
+
+class Simulation:
+    """The simulated rig's process and what the drivers need to talk to it.
+
+    Args:
+        config: The rig file; its ``[simulation]`` table says what is simulated.
+        sample: Name of the sample in the stage.
+        seed: Seed of all noise; None for the rig file's.
+        speed: Simulated seconds per second at most; 0 for as fast as it computes.
+
+    Raises:
+        InputError: A mistake in ``[simulation]``, an unknown sample, a speed below 0, or a port in use.
+    """
+
+    def __init__(self, config: RigConfig, *, sample: str, seed: int | None, speed: float) -> None:
+        if speed < 0:
+            raise InputError(f"--speed {speed:g}: a positive number is expected, or 0 for no limit")
+        table = dict(config.simulation or {})
+        table["sample"] = sample
+        if seed is not None:
+            table["seed"] = seed
+        settings = config.source.validate(SimulationSettings, table, ["simulation"])
+        try:
+            self._sample = load_sample(sample)
+        except SampleError as error:
+            raise InputError(f"sample: {error}") from None
+        self.seed = settings.seed
+        self._changes = {"seed": settings.seed, "sample": sample, "excitation": self._sample.excitation}
+        self._config = config
+        self._speed = speed or None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Rig:
+        """Start the simulated rig; gives the rig on it, not opened yet."""
+        try:
+            simulated = self._stack.enter_context(
+                SimulatedRig(self._config.source.path, speed=self._speed, changes=self._changes)
+            )
+            self._stack.enter_context(installed(simulated.link))
+        except SimulatedRigError as error:
+            raise InputError(str(error)) from None
+        addresses = {kind: simulated.addresses[kind] for kind in ("xray_tube", "cryostage")}
+        vendors: dict[str, Any] = {"time_tagger": vendor_module(simulated.link)}
+        return Rig(self._config, clock=simulated.clock, addresses=addresses, vendors=vendors)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def truth(self, temperature_K: float) -> dict[str, float | None]:
+        """What a fit should find at this temperature."""
+        return true_values(self._sample.emission(temperature_K))
