@@ -55,5 +55,9 @@ class FaultError(InstrumentError, RuntimeError):
     """The instrument reports a fault of its own."""
 
 
+class InstrumentCancelledError(InstrumentError):
+    """What was under way was broken off on request; the instrument was left safe."""
+
+
 class MissingDriverError(InstrumentError, ImportError):
     """A vendor's library or module that the driver needs is not installed."""

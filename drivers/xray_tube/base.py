@@ -56,9 +56,7 @@ class XrayTube(Instrument):
         """Raise ``LimitError`` if the tube may not run at this voltage and current; sends nothing."""
 
     @abstractmethod
-    def beam_on(
-        self, voltage_kV: float, current_uA: float, *, cancel: threading.Event | None = None
-    ) -> None:
+    def beam_on(self, voltage_kV: float, current_uA: float, *, cancel: threading.Event | None = None) -> None:
         """Switch X-rays on: voltage up first, then current; return once the monitors agree.
 
         Args:

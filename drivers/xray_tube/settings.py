@@ -1,0 +1,87 @@
+"""Tables of the rig file for X-ray tubes: limits, ramps, lines."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from drivers.base import Settings
+from drivers.xray_tube.models import MODELS
+
+
+class TubeSettings(Settings):
+    """Limits of the tube in this rig.
+
+    Attributes:
+        maximum_voltage_kV: Largest tube voltage.
+        maximum_current_uA: Largest tube current.
+        maximum_power_W: Largest tube power.
+        current_table: Pairs of voltage (kV) and largest current (uA) there, interpolated between; below
+            the first voltage no current is allowed. Empty: the model's own table, if it has one.
+        on_close: What ``close`` does with a beam that is on.
+    """
+
+    maximum_voltage_kV: float = Field(default=50.0, gt=0, le=500)
+    maximum_current_uA: float = Field(default=600.0, gt=0, le=1e6)
+    maximum_power_W: float = Field(default=30.0, gt=0, le=1e5)
+    current_table: list[list[float]] = Field(default_factory=list)
+    on_close: Literal["off", "leave"] = "off"
+
+    @model_validator(mode="after")
+    def _check_table(self) -> Self:
+        table = self.current_table
+        if any(len(pair) != 2 or pair[0] <= 0 or pair[1] < 0 for pair in table):
+            raise ValueError("current_table: pairs [kV > 0, uA >= 0] expected, e.g. [[5, 100], [50, 600]]")
+        if any(low[0] >= high[0] for low, high in pairwise(table)):
+            raise ValueError("current_table: voltages must rise")
+        return self
+
+
+class SpellmanSettings(TubeSettings):
+    """Table of a Spellman supply in the rig file.
+
+    Attributes:
+        driver: ``"spellman"``.
+        address: VISA resource (``TCPIP0::192.168.1.4::50001::SOCKET``, ``ASRL3::INSTR``), serial port or
+            pyserial URL, or ``tcp://host:port``.
+        model: Which table of commands; see ``models.MODELS``.
+        checksum: Frames carry a checksum; None: on serial lines only, as the supplies do.
+        baud_rate: Speed of a serial line.
+        voltage_ramp_kV_per_s: Slope of the set voltage.
+        current_ramp_uA_per_s: Slope of the set current.
+        poll_s: Time between two looks at the monitors.
+        settle_timeout_s: How long the monitors may take to agree after a ramp's end.
+        voltage_tolerance_kV: Monitor and set voltage agree within this.
+        current_tolerance_uA: Monitor and set current agree within this.
+        maximum_board_temperature_C: Above this the status shows a fault.
+        reply_timeout_s: Wall-clock deadline of one reply.
+        connect_timeout_s: Wall-clock deadline of connecting.
+        attempts: How often a harmless request is sent.
+        pacing_s: Least time between two requests.
+    """
+
+    driver: Literal["spellman"] = "spellman"
+    address: str = Field(min_length=1)
+    model: str = "ux50p50"
+    checksum: bool | None = None
+    baud_rate: int = Field(default=9600, ge=1200, le=115_200)
+    voltage_ramp_kV_per_s: float = Field(default=5.0, gt=0, le=1000)
+    current_ramp_uA_per_s: float = Field(default=100.0, gt=0, le=1e6)
+    poll_s: float = Field(default=0.25, gt=0, le=10)
+    settle_timeout_s: float = Field(default=20.0, gt=0, le=600)
+    voltage_tolerance_kV: float = Field(default=0.5, gt=0)
+    current_tolerance_uA: float = Field(default=10.0, gt=0)
+    maximum_board_temperature_C: float = Field(default=65.0, gt=0)
+    reply_timeout_s: float = Field(default=1.0, gt=0, le=60)
+    connect_timeout_s: float = Field(default=3.0, gt=0, le=60)
+    attempts: int = Field(default=3, ge=1, le=10)
+    pacing_s: float = Field(default=0.02, ge=0, le=5)
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, model: str) -> str:
+        if model not in MODELS:
+            raise ValueError(f"unknown supply {model!r}; known: {', '.join(sorted(MODELS))}")
+        return model

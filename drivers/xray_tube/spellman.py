@@ -1,0 +1,329 @@
+"""An X-ray tube on a Spellman high-voltage supply, over Ethernet or a serial line.
+
+Nothing but ``beam_on`` switches anything on, and whatever goes wrong inside it ends with "off". Current
+goes down before voltage; high voltage off comes last and is verified by the flags.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from drivers.base import Identity, Reading
+from drivers.clock import Clock
+from drivers.errors import (
+    FaultError,
+    InstrumentCancelledError,
+    InstrumentError,
+)
+from drivers.lines import line_to
+from drivers.transport import Patience, Transport
+from drivers.xray_tube import spellman_codec as codec
+from drivers.xray_tube.base import TubeLimits, TubeStatus, XrayTube
+from drivers.xray_tube.limits import check_beam
+from drivers.xray_tube.models import MODELS
+from drivers.xray_tube.ramp import Ramp
+from drivers.xray_tube.settings import SpellmanSettings
+from drivers.xray_tube.supply import Flags, Monitors, Supply, explain
+
+OFF_TIMEOUT_S = 5.0
+EMERGENCY = "take the beam for ON: open the interlock or press the emergency stop, then look at the supply"
+
+
+class SpellmanTube(XrayTube):
+    """An X-ray tube on a Spellman supply. Thread-safe: ``beam_off`` ends a ``beam_on`` of another thread.
+
+    Args:
+        name: The instrument's name in the rig file.
+        settings: Its table of the rig file.
+        clock: The clock of the experiment.
+        vendor: Not used; there is no vendor library.
+    """
+
+    Settings = SpellmanSettings
+
+    def __init__(self, name: str, settings: SpellmanSettings, *, clock: Clock, vendor: Any = None) -> None:
+        super().__init__(name, settings, clock=clock)
+        self.settings = settings
+        self.model = MODELS[settings.model]
+        line = line_to(settings.address, baud_rate=settings.baud_rate, terminator=bytes([codec.ETX]))
+        with_checksum = line.is_serial if settings.checksum is None else settings.checksum
+        self.transport = Transport(
+            name,
+            line,
+            clock=clock,
+            terminator=bytes([codec.ETX]),
+            patience=Patience(
+                reply_timeout_s=settings.reply_timeout_s,
+                connect_timeout_s=settings.connect_timeout_s,
+                attempts=settings.attempts,
+                pacing_s=settings.pacing_s,
+            ),
+            explain=lambda message: explain(self.model, message, with_checksum=with_checksum),
+        )
+        self.supply = Supply(name, self.transport, self.model, with_checksum=with_checksum)
+        self._act = threading.RLock()
+        self._ramping = threading.Lock()
+        self._offs = 0
+        self._opened = False
+        self._maybe_on = False
+        self._owes_off = False
+        self._settled = False
+
+    @property
+    def limits(self) -> TubeLimits:
+        """The smaller of the rig file's limits and the model's rating."""
+        settings, model = self.settings, self.model
+
+        def least(limit: float, rating: float | None) -> float:
+            return limit if rating is None else min(limit, rating)
+
+        return TubeLimits(
+            least(settings.maximum_voltage_kV, model.maximum_voltage_kV),
+            least(settings.maximum_current_uA, model.maximum_current_uA),
+            least(settings.maximum_power_W, model.maximum_power_W),
+        )
+
+    def open(self) -> None:
+        """Connect and adopt the state found: a beam that is on stays on."""
+        self.transport.open()
+        try:
+            self._maybe_on = self.supply.flags().high_voltage_on
+            self.supply.scaling()
+        except InstrumentError:
+            self.transport.close()
+            raise
+        self._opened = True
+
+    def close(self) -> None:
+        """Switch the beam off, unless the rig file says "leave"; release the line.
+
+        Raises:
+            InstrumentError: The beam may have been on, and it could not be verified that it is off.
+                Raised once; the line is released all the same.
+        """
+        if not self._opened:
+            return
+        self._opened = False
+        may_be_on = self._maybe_on
+        try:
+            if self.settings.on_close == "off":
+                self.beam_off()
+        except InstrumentError:
+            if may_be_on:
+                raise
+        finally:
+            self.transport.close()
+
+    def identify(self) -> Identity:
+        """Model and firmware as the supply tells them."""
+        return self.supply.identity()
+
+    def check(self, voltage_kV: float, current_uA: float) -> None:
+        """Raise ``LimitError`` if the tube may not run at this voltage and current; sends nothing."""
+        table = self.settings.current_table or self.model.current_table
+        check_beam(self.name, voltage_kV, current_uA, self.limits, table)
+
+    def status(self) -> TubeStatus:
+        """Flags, monitors, set points and faults, asked now.
+
+        Raises:
+            InstrumentError: The supply does not answer. If the beam may have been on, "off" was tried.
+        """
+        try:
+            if self._owes_off:
+                self._switch_off()
+            return self._status()
+        except InstrumentError as error:
+            if not self._maybe_on:
+                raise
+            raise self._off_after(error, urgent=True) from error
+
+    def beam_on(self, voltage_kV: float, current_uA: float, *, cancel: threading.Event | None = None) -> None:
+        """Voltage up, then current, each along its ramp; return once the monitors agree.
+
+        A beam that is on already is moved: current down to the smaller of old and new, then voltage, then
+        current. Raises as ``XrayTube.beam_on`` says; after any error the beam is off.
+        """
+        self.check(voltage_kV, current_uA)
+        if not self._ramping.acquire(blocking=False):
+            raise InstrumentError(self.name, "another ramp is under way", done="nothing was sent")
+        try:
+            self._bring_up(voltage_kV, current_uA, cancel)
+        except InstrumentError as error:
+            raise self._off_after(error) from error
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.beam_off()
+            raise
+        finally:
+            self._ramping.release()
+
+    def beam_off(self) -> None:
+        """Current down, voltage down, high voltage off, verified. Ends a ``beam_on`` that is under way."""
+        with self._act:
+            self._offs += 1
+            try:
+                # Whatever goes wrong on the gentle way down, off follows.
+                with contextlib.suppress(Exception):
+                    if self.supply.flags().high_voltage_on:
+                        self._ramp(lambda action: action()).down()
+            finally:
+                self._switch_off()
+
+    def clear_faults(self) -> None:
+        """Switch off, then clear latched faults.
+
+        Raises:
+            FaultError: A fault still holds.
+        """
+        self.beam_off()
+        self.supply.clear_faults()
+        if self.supply.flags().fault:
+            faults = ", ".join(self.supply.faults()) or "a fault without saying which"
+            raise FaultError(
+                self.name,
+                f"the supply still reports {faults} after clearing",
+                done="the beam is off",
+                advice="remove the cause, then clear again",
+            )
+
+    def _ramp(
+        self, guard: Callable[[Callable[[], None]], None], cancel: threading.Event | None = None
+    ) -> Ramp:
+        return Ramp(self.name, self.supply, self.clock, self.settings, guard=guard, cancel=cancel)
+
+    def _bring_up(self, voltage_kV: float, current_uA: float, cancel: threading.Event | None) -> None:
+        if self._owes_off:
+            self.beam_off()
+        began = self._offs
+
+        def guard(action: Callable[[], None]) -> None:
+            # Under the lock: an "off" of another thread comes before or after, never between.
+            with self._act:
+                if self._offs != began or (cancel is not None and cancel.is_set()):
+                    raise InstrumentCancelledError(self.name, "switching on was broken off on request")
+                action()
+
+        ramp = self._ramp(guard, cancel)
+        self._settled = False
+        guard(lambda: None)
+        if self._note_flags(self.supply.flags()).high_voltage_on:
+            ramp.raise_if_tripped()
+        else:
+            ramp.raise_if_tripped()
+            guard(lambda: self.supply.set_current(0.0))
+            guard(lambda: self.supply.set_voltage(0.0))
+            guard(self._switch_on)
+            ramp.await_high_voltage()
+        ramp.up(voltage_kV, current_uA)
+        self._settled = True
+
+    def _switch_on(self) -> None:
+        # From here on the beam may be on, whatever the reply.
+        self._maybe_on = True
+        self.supply.switch_on()
+
+    def _switch_off(self) -> None:
+        """High voltage off, verified by the flags; set points to zero."""
+        self._settled = False
+        try:
+            self.supply.switch_off()
+            deadline_s = self.clock.now() + OFF_TIMEOUT_S
+            while self.supply.flags().high_voltage_on:
+                if self.clock.now() >= deadline_s:
+                    raise FaultError(self.name, 'high voltage is still on after "off"')
+                self.clock.sleep(self.settings.poll_s)
+                self.supply.switch_off()
+        except InstrumentError as error:
+            self._maybe_on = self._owes_off = True
+            raise type(error)(
+                self.name,
+                f"it could not be verified that the beam is off: {error.what}",
+                done='"off" was sent or tried, and is tried again at the next contact',
+                advice=EMERGENCY,
+            ) from error
+        self._maybe_on = self._owes_off = False
+        # So that somebody who presses "on" at the supply does not get the last beam.
+        with contextlib.suppress(InstrumentError):
+            self.supply.set_current(0.0)
+            self.supply.set_voltage(0.0)
+
+    def _off_after(self, error: InstrumentError, *, urgent: bool = False) -> InstrumentError:
+        """Switch off after an error; the same error, which also says whether that worked."""
+        if not self._maybe_on:
+            return type(error)(
+                error.instrument, error.what, done=error.done or "the beam is off", advice=error.advice
+            )
+        try:
+            if urgent:
+                with self._act:
+                    self._offs += 1
+                    self._switch_off()
+            else:
+                self.beam_off()
+        except InstrumentError as failure:
+            return type(error)(error.instrument, error.what, done=failure.what, advice=EMERGENCY)
+        return type(error)(
+            error.instrument, error.what, done="the beam was switched off", advice=error.advice
+        )
+
+    def _note_flags(self, flags: Flags) -> Flags:
+        if flags.high_voltage_on:
+            self._maybe_on = True
+        return flags
+
+    def _status(self) -> TubeStatus:
+        flags = self._note_flags(self.supply.flags())
+        monitors = self.supply.monitors()
+        voltage_set_kV, current_set_uA = self.supply.set_points()
+        faults = self.supply.faults() if flags.fault or not flags.interlock_closed else ()
+        if flags.fault and not faults:
+            faults = ("a fault without saying which",)
+        if not flags.high_voltage_on and not self._ramping.locked():
+            self._maybe_on = self._settled = False
+        state, drift = self._state(flags, monitors, voltage_set_kV, current_set_uA)
+        now_s = self.clock.now()
+        return TubeStatus(
+            connected=True,
+            state="fault" if flags.fault else state,
+            faults=(*faults, *drift, *self._too_hot(monitors)),
+            read_at_s=now_s,
+            beam_on=flags.high_voltage_on,
+            interlock_closed=flags.interlock_closed,
+            voltage=Reading(monitors.voltage_kV, "kV", "measured", now_s),
+            current=Reading(monitors.current_uA, "uA", "measured", now_s),
+            voltage_set=Reading(voltage_set_kV, "kV", "commanded", now_s),
+            current_set=Reading(current_set_uA, "uA", "commanded", now_s),
+        )
+
+    def _state(
+        self, flags: Flags, monitors: Monitors, voltage_set_kV: float, current_set_uA: float
+    ) -> tuple[str, tuple[str, ...]]:
+        """One word, and what has drifted away since the monitors once agreed."""
+        if not flags.high_voltage_on:
+            return "off", ()
+        settings = self.settings
+        voltage_off = abs(monitors.voltage_kV - voltage_set_kV) > settings.voltage_tolerance_kV
+        current_off = abs(monitors.current_uA - current_set_uA) > settings.current_tolerance_uA
+        if not self._settled:
+            if voltage_off or current_off:
+                return "ramping", ()
+            self._settled = not self._ramping.locked()
+            return "on", ()
+        drift = []
+        if voltage_off:
+            drift.append(f"voltage drifted: {monitors.voltage_kV:.2f} kV, not {voltage_set_kV:.2f} kV")
+        if current_off:
+            drift.append(f"current drifted: {monitors.current_uA:.1f} uA, not {current_set_uA:.1f} uA")
+        return "on", tuple(drift)
+
+    def _too_hot(self, monitors: Monitors) -> tuple[str, ...]:
+        limit_C = self.settings.maximum_board_temperature_C
+        return tuple(
+            f"{name.replace('_', ' ')} {value:.1f} C is above {limit_C:g} C"
+            for name, value in monitors.others.items()
+            if name.endswith("temperature") and value > limit_C
+        )
