@@ -1,0 +1,59 @@
+"""The figure of a run: spectra over temperature, g2 at both ends, trends.
+
+Drawn through matplotlib's objects on an Agg canvas: no state is shared, so that any thread may draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from labctl.store.panel import FAINT, INK, TICK_SIZE, TITLE_SIZE, FigurePoint, temperature_colours
+from labctl.store.panel_g2 import draw_g2
+from labctl.store.panel_spectra import draw_spectra
+from labctl.store.panel_trend import draw_lifetimes, draw_trend
+
+_SIZE_INCH = (13.6, 8.6)
+
+
+def draw_figure(points: Sequence[FigurePoint], *, title: str = "") -> Any:
+    """Draw all panels.
+
+    Args:
+        points: At least one, warmest first.
+        title: Heading of the figure.
+
+    Returns:
+        A matplotlib Figure on an Agg canvas.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.10, h_pad=0.10, wspace=0.04, hspace=0.04)
+    figure = Figure(figsize=_SIZE_INCH, layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes: dict[str, Any] = figure.subplot_mosaic(
+        [["spectra", "g2", "lifetimes"], ["spectra", "fraction", "shift"]], width_ratios=[1.12, 1, 1]
+    )
+    colours = temperature_colours([point.temperature_K for point in points])
+    draw_spectra(axes["spectra"], points, colours)
+    draw_g2(axes["g2"], points, colours)
+    draw_lifetimes(axes["lifetimes"], points)
+    draw_trend(axes["fraction"], points, "coupled_fraction", 1e2, "Coupled fraction (%)", floor=0.0)
+    draw_trend(axes["shift"], points, "red_shift_eV", 1e3, "Red-shift (meV)", floor=0.0)
+    names = {
+        "spectra": "a   Spectra",
+        "g2": "b   Pair correlation",
+        "lifetimes": "c   Lifetimes",
+        "fraction": "d   Coupled light",
+        "shift": "e   Red-shift",
+    }
+    for key, ax in axes.items():
+        ax.set_title(names[key], loc="left", fontsize=TITLE_SIZE, fontweight="bold", color=INK)
+        ax.tick_params(labelsize=TICK_SIZE, colors=INK)
+        for side in ax.spines.values():
+            side.set_color(FAINT)
+    if title:
+        figure.suptitle(title, fontsize=13, color=INK, x=0.012, ha="left")
+    return figure
