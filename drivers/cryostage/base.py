@@ -26,12 +26,20 @@ class CryostageStatus(Status):
         set_point: Target (K) if one was sent or can be read back, else None.
         rate: Ramp rate (K/min) if known.
         pump_percent: Speed of the liquid-nitrogen pump, 0-100 %, if the controller tells it.
+        at_set_point: The controller says that its ramp is done.
+        warnings: What the controller reports without stopping for it.
+        heater_percent: Heater power, 0-100 %, if the controller tells it.
+        vacuum: Pressure in the stage (mbar) and how it is known; None where nobody knows it.
     """
 
     temperature: Reading
     set_point: Reading | None
     rate: Reading | None
     pump_percent: float | None
+    at_set_point: bool = False
+    warnings: tuple[str, ...] = ()
+    heater_percent: float | None = None
+    vacuum: Reading | None = None
 
 
 class Cryostage(Instrument):
@@ -52,6 +60,9 @@ class Cryostage(Instrument):
 
         Raises:
             LimitError: Set point or rate outside ``limits``; nothing was sent.
+            FaultError: The controller has a fault that keeps it from ramping.
+            InstrumentTimeoutError: The controller did not take a command.
+            InstrumentConnectionError: The line was lost.
         """
 
     @abstractmethod
@@ -61,3 +72,22 @@ class Cryostage(Instrument):
     @abstractmethod
     def stop(self) -> None:
         """Switch heating and cooling off."""
+
+    @abstractmethod
+    def set_pump(self, percent: float | None) -> None:
+        """Set the speed of the liquid-nitrogen pump.
+
+        Args:
+            percent: 0-100 %; None: the controller sets it by itself.
+
+        Raises:
+            LimitError: Outside 0-100 %; nothing was sent.
+        """
+
+    @abstractmethod
+    def enter_vacuum(self, pressure_mbar: float) -> None:
+        """Take the pressure in the stage from a person who read a gauge; ``status`` marks it so.
+
+        Raises:
+            LimitError: Not a pressure between 0 and 1100 mbar.
+        """

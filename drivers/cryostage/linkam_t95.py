@@ -1,0 +1,356 @@
+"""A Linkam stage on a T95 controller with its LNP95 pump, over a serial line.
+
+The controller knows no read-back of limit and rate: they are remembered and marked as commanded. It acts
+on by itself when the line is lost, so opening adopts the state found, and the first thing on every new
+line is the status request, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from drivers.base import Identity, Reading, Settings
+from drivers.clock import Clock
+from drivers.cryostage import linkam_t95_codec as codec
+from drivers.cryostage.base import Cryostage, CryostageLimits, CryostageStatus
+from drivers.cryostage.limits import check_pressure, check_ramp
+from drivers.errors import FaultError, InstrumentError, InstrumentTimeoutError, LimitError, ProtocolError
+from drivers.lines import SerialLine
+from drivers.traffic import TrafficLog
+from drivers.transport import Patience, Transport
+
+# The reading may move by this much beside the ramp before it is asked for again.
+LEAP_K = 0.5
+AGREE_K = 1.0
+RECONNECT_TRIES = 2
+
+
+class LinkamT95Settings(Settings):
+    """The table of a T95 in the rig file.
+
+    Attributes:
+        address: Serial port (``COM3``, ``/dev/ttyUSB0``) or a URL of pyserial (``socket://host:port``).
+        minimum_K: Lowest set point of the stage.
+        maximum_K: Highest set point of the stage.
+        maximum_rate_K_per_min: Fastest ramp; the controller's own limit is 150.
+        pacing_s: Least time between two commands.
+        reply_timeout_s: Wall-clock deadline of a reply.
+        attempts: How often a status request is sent before giving up.
+        bad_readings: So many status replies in a row without a temperature are an error.
+        on_close: Leave the stage holding its temperature, doing what it does, or switched off.
+        vacuum_mbar: Pressure in the stage as read from a gauge by a person, if known.
+    """
+
+    driver: Literal["linkam-t95"] = "linkam-t95"
+    address: str = Field(min_length=1)
+    baud_rate: int = Field(default=19200, gt=0)
+    minimum_K: float = Field(default=83.15, ge=77.0, le=1000.0)
+    maximum_K: float = Field(default=623.15, ge=77.0, le=1873.15)
+    maximum_rate_K_per_min: float = Field(default=30.0, ge=0.01, le=150.0)
+    pacing_s: float = Field(default=0.05, ge=0, le=5)
+    reply_timeout_s: float = Field(default=0.5, gt=0, le=30)
+    connect_timeout_s: float = Field(default=3.0, gt=0, le=60)
+    attempts: int = Field(default=3, ge=1, le=20)
+    bad_readings: int = Field(default=5, ge=1, le=100)
+    on_close: Literal["hold", "leave", "stop"] = "hold"
+    vacuum_mbar: float | None = Field(default=None, gt=0, le=1100)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LinkamT95Settings:
+        if not self.minimum_K < self.maximum_K:
+            raise ValueError(f"minimum_K ({self.minimum_K:g}) must be below maximum_K ({self.maximum_K:g})")
+        return self
+
+
+@dataclass(frozen=True)
+class _Commanded:
+    set_point: Reading
+    rate: Reading
+
+
+class LinkamT95(Cryostage):
+    """A stage on a T95 controller. Thread-safe.
+
+    Args:
+        name: The instrument's name in the rig file.
+        settings: Its table of the rig file.
+        clock: The clock of the experiment.
+        vendor: Not used; there is no vendor library.
+    """
+
+    Settings = LinkamT95Settings
+
+    def __init__(self, name: str, settings: LinkamT95Settings, *, clock: Clock, vendor: Any = None) -> None:
+        super().__init__(name, settings, clock=clock)
+        self.settings = settings
+        self._transport = Transport(
+            name,
+            SerialLine(settings.address, settings.baud_rate),
+            clock=clock,
+            terminator=codec.CR,
+            patience=Patience(
+                reply_timeout_s=settings.reply_timeout_s,
+                connect_timeout_s=settings.connect_timeout_s,
+                attempts=settings.attempts,
+                pacing_s=settings.pacing_s,
+            ),
+            explain=codec.explain,
+        )
+        self._act = threading.RLock()
+        self._opened = False
+        self._acknowledges = False
+        self._commanded: _Commanded | None = None
+        self._last: codec.StatusReply | None = None
+        self._temperature: Reading | None = None
+        self._bad_in_a_row = 0
+        self._vacuum: Reading | None = None
+        if settings.vacuum_mbar is not None:
+            self._vacuum = Reading(settings.vacuum_mbar, "mbar", "entered", clock.now())
+
+    @property
+    def traffic(self) -> TrafficLog:
+        """What went over the line."""
+        return self._transport.traffic
+
+    @property
+    def limits(self) -> CryostageLimits:
+        """Limits of the rig file; the controller does not tell its own."""
+        settings = self.settings
+        return CryostageLimits(settings.minimum_K, settings.maximum_K, settings.maximum_rate_K_per_min)
+
+    def open(self) -> None:
+        """Connect and adopt the state found: a stage that is cooling goes on cooling."""
+        with self._act:
+            self._transport.open()
+            self._opened = True
+            try:
+                self.status()
+            except InstrumentError:
+                self._opened = False
+                self._transport.close()
+                raise
+
+    def close(self) -> None:
+        """Leave the stage as ``on_close`` says and release the line.
+
+        Raises:
+            InstrumentError: The stage could not be told. Raised once; the line is released all the same.
+        """
+        with self._act:
+            if not self._opened:
+                return
+            self._opened = False
+            try:
+                # What is off stays off: holding would switch the heater on.
+                if self.settings.on_close != "leave" and self._ask().state != "stopped":
+                    self._command(codec.HOLD if self.settings.on_close == "hold" else codec.STOP)
+            finally:
+                self._transport.close()
+
+    def identify(self) -> Identity:
+        """The stage's name, where the controller tells it; it tells no number and no firmware."""
+        with self._act:
+            self.status()
+            try:
+                answer = self._transport.exchange(
+                    codec.ASK_STAGE_NAME, harmless=True, attempts=1, is_reply=lambda reply: reply != codec.CR
+                )
+            except InstrumentTimeoutError:
+                return Identity("Linkam", "T95")
+            stage = answer.rstrip(codec.CR).decode("ascii", errors="replace").strip()
+            return Identity("Linkam", f"T95 with {stage}" if stage.isprintable() and stage else "T95")
+
+    def status(self) -> CryostageStatus:
+        """Ask for state and temperature.
+
+        A reply without a possible temperature gives the last good one, with its time.
+
+        Raises:
+            ProtocolError: No temperature in ``bad_readings`` replies in a row, or replies that contradict
+                each other.
+            InstrumentTimeoutError: No reply.
+            InstrumentConnectionError: The line is lost.
+        """
+        with self._act:
+            reply = self._ask()
+            now_s = self.clock.now()
+            sensor_open = codec.SENSOR_FAULT in reply.faults
+            if reply.temperature_K is not None and not sensor_open:
+                self._temperature = Reading(reply.temperature_K, "K", "measured", now_s)
+                self._bad_in_a_row = 0
+            elif not sensor_open:
+                self._count_bad(reply)
+            commanded = self._commanded
+            strange = (f"the state byte 0x{reply.state_byte:02x} is not known",) * (reply.state == "unknown")
+            return CryostageStatus(
+                connected=True,
+                state=reply.state,
+                faults=reply.faults,
+                read_at_s=now_s,
+                temperature=self._temperature or Reading(math.nan, "K", "measured", now_s),
+                set_point=commanded.set_point if commanded else None,
+                rate=commanded.rate if commanded else None,
+                pump_percent=100.0 * reply.pump_steps / codec.PUMP_TOP,
+                at_set_point=reply.at_set_point,
+                warnings=reply.warnings + strange,
+                vacuum=self._vacuum,
+            )
+
+    def ramp_to(self, set_point_K: float, rate_K_per_min: float) -> None:
+        """Send rate and limit, then start; verified by the state that follows. See ``Cryostage.ramp_to``.
+
+        The controller counts in tenths of a degree Celsius: ``status`` gives the set point it really got.
+        """
+        check_ramp(self.name, set_point_K, rate_K_per_min, self.limits)
+        with self._act:
+            self._refuse_with_fault(self._ask())
+            self._command(codec.encode_rate(rate_K_per_min))
+            self._command(codec.encode_limit(set_point_K))
+            self._command(codec.START)
+            now_s = self.clock.now()
+            self._commanded = _Commanded(
+                Reading(codec.limit_sent_K(set_point_K), "K", "commanded", now_s),
+                Reading(round(rate_K_per_min, 2), "K/min", "commanded", now_s),
+            )
+            self._verify(lambda reply: reply.state != "stopped", "start the ramp")
+
+    def hold(self) -> None:
+        """Hold the present temperature. A stage that is switched off stays off.
+
+        Raises:
+            InstrumentError: The controller did not take it.
+        """
+        with self._act:
+            if self._ask().state == "stopped":
+                return
+            self._command(codec.HOLD)
+            self._verify(lambda reply: reply.state in ("holding", "stopped"), "hold")
+
+    def stop(self) -> None:
+        """Switch heating and cooling off.
+
+        Raises:
+            InstrumentError: The controller did not take it.
+        """
+        with self._act:
+            self._ask()
+            self._command(codec.STOP)
+            self._verify(lambda reply: reply.state == "stopped", "stop")
+
+    def set_pump(self, percent: float | None) -> None:
+        """Pump speed in steps of 1/30; None: automatic."""
+        if percent is not None and not 0 <= percent <= 100:
+            raise LimitError(
+                self.name,
+                f"a pump speed of 0 to 100 % is expected, not {percent:g} %",
+                done="nothing was sent",
+            )
+        with self._act:
+            self._ask()
+            if percent is None:
+                self._command(codec.PUMP_AUTOMATIC)
+            else:
+                self._command(codec.PUMP_MANUAL)
+                self._command(codec.encode_pump_speed(percent))
+
+    def enter_vacuum(self, pressure_mbar: float) -> None:
+        """Take the pressure as a person read it; the T95 knows none."""
+        check_pressure(self.name, pressure_mbar)
+        self._vacuum = Reading(pressure_mbar, "mbar", "entered", self.clock.now())
+
+    def _ask(self) -> codec.StatusReply:
+        """The status reply; asked for again when it is surprising, since the protocol has no checksum."""
+        before, reply = self._last, self._ask_once()
+        if before is None or self._surprising(before, reply):
+            for _ in range(self.settings.attempts):
+                again = self._ask_once()
+                if _agree(reply, again):
+                    break
+                reply = again
+            else:
+                raise ProtocolError(
+                    self.name,
+                    f"status replies contradict each other: {reply.raw.hex(' ')} and {again.raw.hex(' ')}",
+                    done=f"asked {self.settings.attempts + 1} times",
+                    advice="look for noise on the serial line",
+                )
+            reply = again
+        self._last = reply
+        return reply
+
+    def _ask_once(self) -> codec.StatusReply:
+        collector = codec.StatusCollector()
+        self._transport.exchange(codec.ASK_STATUS, harmless=True, is_reply=collector)
+        assert collector.reply is not None
+        return collector.reply
+
+    def _surprising(self, before: codec.StatusReply, reply: codec.StatusReply) -> bool:
+        if (reply.state_byte, reply.faults) != (before.state_byte, before.faults):
+            return True
+        if reply.temperature_K is None or self._temperature is None:
+            return reply.temperature_K is not None
+        passed_s = self.clock.now() - self._temperature.read_at_s
+        allowed_K = LEAP_K + 2 * self.settings.maximum_rate_K_per_min / 60 * passed_s
+        return abs(reply.temperature_K - self._temperature.value) > allowed_K
+
+    def _count_bad(self, reply: codec.StatusReply) -> None:
+        self._bad_in_a_row += 1
+        if self._bad_in_a_row >= self.settings.bad_readings:
+            raise ProtocolError(
+                self.name,
+                f"no temperature in {self._bad_in_a_row} status replies in a row, last {reply.raw[6:10]!r}",
+                done="the stage was left as it is",
+                advice="check the stage's sensor and cable",
+            )
+
+    def _refuse_with_fault(self, reply: codec.StatusReply) -> None:
+        if reply.faults:
+            raise FaultError(
+                self.name,
+                f"the controller reports: {'; '.join(reply.faults)}",
+                done="nothing was started",
+                advice="mend the cause; if the error stays, switch the controller off and on",
+            )
+
+    def _command(self, command: bytes) -> None:
+        """Send a set command. Some controllers acknowledge it with a lone CR, some say nothing.
+
+        Sending the same setting twice is harmless, but not on a line that was opened anew in between.
+        """
+        tries = self.settings.attempts if self._acknowledges else 1
+        for left in range(tries - 1, -1, -1):
+            try:
+                self._transport.exchange(command, harmless=False)
+            except InstrumentTimeoutError:
+                if left or not self._acknowledges:
+                    continue
+                raise
+            self._acknowledges = True
+            return
+
+    def _verify(self, done: Callable[[codec.StatusReply], bool], what: str) -> None:
+        """Look at the state that follows a command."""
+        for _ in range(self.settings.attempts):
+            reply = self._ask()
+            if done(reply):
+                return
+            self._refuse_with_fault(reply)
+        raise InstrumentTimeoutError(
+            self.name,
+            f"the controller did not {what}: its state is {reply.state} (0x{reply.state_byte:02x})",
+            advice="check that the controller is in remote mode and the stage is connected",
+        )
+
+
+def _agree(one: codec.StatusReply, other: codec.StatusReply) -> bool:
+    if (one.state_byte, one.faults) != (other.state_byte, other.faults):
+        return False
+    if one.temperature_K is None or other.temperature_K is None:
+        return one.temperature_K is other.temperature_K
+    return abs(one.temperature_K - other.temperature_K) <= AGREE_K
