@@ -93,9 +93,9 @@ def _temperature_axis(ax: Any, points: Sequence[FigurePoint]) -> None:
 
 
 def _plain_log_ticks(ax: Any) -> None:
-    """0.2, 0.5, 1, 2, 5 in place of powers of ten."""
+    """0.2, 0.3, 0.5, 1, 2, 3, 5 in place of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())

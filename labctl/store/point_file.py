@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl import __version__
 from labctl.store import durable, strict_json
@@ -23,6 +24,8 @@ from labctl.store.point import PointData
 if TYPE_CHECKING:
     from labctl.photons.g2 import PairBlocks
     from labctl.spectra.frames import SpectrumData
+
+Array = NDArray[np.float64]
 
 FIT_UNITS = {"red_shift_eV": "eV", "coupled_fraction": "", "tau_fast_s": "s", "tau_slow_s": "s", "mu": ""}
 
@@ -221,19 +224,31 @@ def _write_readings(group: Node, readings: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def _write_spectrum_view(view: Node, spectrum: SpectrumData) -> None:
-    """Counts per second over wavelength: mean light frame minus mean dark frame."""
-    counts = spectrum.frames.mean(axis=0) - (spectrum.dark.mean(axis=0) if len(spectrum.dark) else 0.0)
-    gain, read_noise = spectrum.gain_electrons_per_count, spectrum.read_noise_electrons
-    frame_variance = np.maximum(counts, 0.0) / gain + (read_noise / gain) ** 2
-    dark_variance = (read_noise / gain) ** 2 / max(len(spectrum.dark), 1)
-    errors = np.sqrt(frame_variance / max(len(spectrum.frames), 1) + dark_variance)
+    """Counts per second over wavelength, dark subtracted, cosmic rays left out."""
+    wavelength_nm, counts, errors = _spectrum_counts(spectrum)
     view.attributes(signal="intensity", axes=np.array(["wavelength"], dtype=object), wavelength_indices=0)
     view.text("title", "Spectrum")
-    view.array("intensity", counts / spectrum.exposure_s, "count/s", "derived").attrs["long_name"] = (
-        "Intensity (counts/s)"
-    )
+    signal = view.array("intensity", counts / spectrum.exposure_s, "count/s", "derived")
+    signal.attrs["long_name"] = "Intensity (counts/s)"
     view.array("intensity_errors", errors / spectrum.exposure_s, "count/s", "derived")
-    view.array("wavelength", spectrum.wavelength_nm, "nm", "entered").attrs["long_name"] = "Wavelength (nm)"
+    view.array("wavelength", wavelength_nm, "nm", "entered").attrs["long_name"] = "Wavelength (nm)"
+
+
+def _spectrum_counts(spectrum: SpectrumData) -> tuple[Array, Array, Array]:
+    """Wavelength, mean counts per frame, error; the plain means where the frames are no good spectrum."""
+    from labctl.spectra.frames import SpectrumRefused
+    from labctl.spectra.reduction import reduce_frames
+
+    try:
+        reduced = reduce_frames(spectrum)
+    except SpectrumRefused:
+        # Raw data are kept whatever they are; a saturated or empty record still opens at a plot.
+        dark = spectrum.dark.mean(axis=0) if len(spectrum.dark) else 0.0
+        light = (
+            spectrum.frames.mean(axis=0) if len(spectrum.frames) else np.zeros_like(spectrum.wavelength_nm)
+        )
+        return spectrum.wavelength_nm, light - dark, np.full_like(spectrum.wavelength_nm, np.nan)
+    return reduced.wavelength_nm, reduced.counts, reduced.error
 
 
 def _write_g2_view(view: Node, pairs: PairBlocks) -> None:

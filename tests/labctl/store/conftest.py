@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,7 @@ def fit() -> dict[str, object]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunDirectory:
-    return RunDirectory.create(
-        tmp_path, "temperature_sweep_xray-B", {"sample": "xray-B", "simulated": True, "seed": 1}
-    )
+def run(tmp_path: Path) -> Iterator[RunDirectory]:
+    request = {"sample": "xray-B", "simulated": True, "seed": 1}
+    with RunDirectory.create(tmp_path, "temperature_sweep_xray-B", request) as made:
+        yield made
