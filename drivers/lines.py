@@ -152,16 +152,21 @@ class SerialLine(Line):
 
         self.close()
         with _serial_errors():
-            self._port = serial.serial_for_url(
-                self.address, baudrate=self._baud_rate, timeout=0, write_timeout=timeout_s
+            port = serial.serial_for_url(
+                self.address, do_not_open=True, baudrate=self._baud_rate, timeout=0, write_timeout=timeout_s
             )
+            try:
+                port.open()
+            except BaseException:
+                _release(port)
+                raise
+            self._port = port
 
     def close(self) -> None:
         """Close the port."""
         self.pending = b""
         if self._port is not None:
-            with contextlib.suppress(Exception):
-                self._port.close()
+            _release(self._port)
             self._port = None
 
     def write(self, data: bytes, timeout_s: float) -> None:
@@ -187,6 +192,16 @@ class SerialLine(Line):
         if self._port is None:
             raise ConnectionError("the line is closed")
         return self._port
+
+
+def _release(port: Any) -> None:
+    """Close a port of pyserial, which forgets the socket of a ``socket://`` URL when that was reset."""
+    forgotten = getattr(port, "_socket", None)
+    with contextlib.suppress(Exception):
+        port.close()
+    if forgotten is not None:
+        with contextlib.suppress(OSError):
+            forgotten.close()
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from drivers.cryostage import linkam_t95_codec as codec
 from drivers.cryostage.base import Cryostage, CryostageLimits, CryostageStatus
 from drivers.cryostage.limits import check_pressure, check_ramp
 from drivers.errors import FaultError, InstrumentError, InstrumentTimeoutError, LimitError, ProtocolError
-from drivers.lines import SerialLine
+from drivers.lines import line_to
 from drivers.traffic import TrafficLog
 from drivers.transport import Patience, Transport
 
@@ -35,7 +35,7 @@ class LinkamT95Settings(Settings):
     """The table of a T95 in the rig file.
 
     Attributes:
-        address: Serial port (``COM3``, ``/dev/ttyUSB0``) or a URL of pyserial (``socket://host:port``).
+        address: Serial port (``COM3``, ``/dev/ttyUSB0``) or a URL: ``socket://host:port``, ``tcp://...``.
         minimum_K: Lowest set point of the stage.
         maximum_K: Highest set point of the stage.
         maximum_rate_K_per_min: Fastest ramp; the controller's own limit is 150.
@@ -91,7 +91,7 @@ class LinkamT95(Cryostage):
         self.settings = settings
         self._transport = Transport(
             name,
-            SerialLine(settings.address, settings.baud_rate),
+            line_to(settings.address, baud_rate=settings.baud_rate, terminator=codec.CR),
             clock=clock,
             terminator=codec.CR,
             patience=Patience(
