@@ -85,7 +85,8 @@ class Night:
     def _make_devices(
         self, run: RunDirectory, on_temperature: Callable[[CryostageStatus], None] | None
     ) -> dict[str, Device]:
-        rig, common = self._rig, {"clock": self._rig.clock, "stop": self._stop}
+        rig = self._rig
+        common: dict[str, Any] = {"clock": rig.clock, "stop": self._stop}
         counters = rig.config.general.counters
         channels = {name: rig.time_tagger.channels[name] for name in (counters.start, counters.stop)}
         attributes = {"sample": self._sequence.parameters.sample.name}

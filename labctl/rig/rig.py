@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
 
 from drivers.base import Instrument
 from drivers.clock import Clock
@@ -110,6 +111,15 @@ class Rig:
             instrument = self._instruments.pop(kind, None)
             if instrument is not None:
                 _attempt(kind, instrument.close)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def make_safe(self) -> list[SafetyStep]:
         """Beam off, stage held. Every step is tried whatever became of the others; never raises."""

@@ -49,7 +49,11 @@ class Simulation:
         except SampleError as error:
             raise InputError(f"sample: {error}") from None
         self.seed = settings.seed
-        self._changes = {"seed": settings.seed, "sample": sample, "excitation": self._sample.excitation}
+        self._changes: dict[str, str | int] = {
+            "seed": settings.seed,
+            "sample": sample,
+            "excitation": self._sample.excitation,
+        }
         self._config = config
         self._speed = speed or None
         self._stack = ExitStack()
