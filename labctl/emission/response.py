@@ -95,22 +95,21 @@ def two_sided_cumulative(x_s: ArrayLike, lifetime_s: float, sigma_s: float = 0.0
 
 def two_sided_cumulative_gradient(
     x_s: ArrayLike, lifetime_s: float, sigma_s: float
-) -> tuple[Array, Array, Array]:
-    """Derivatives of :func:`two_sided_cumulative` with respect to x, lifetime and sigma.
+) -> tuple[Array, Array, Array, Array]:
+    """The cumulative and its derivatives with respect to x, lifetime and sigma.
 
     dF/dx = f / 2T,   dF/dT = [-(E(-x) + E(x)) x/T^2 - (E(-x) - E(x)) s^2/T^3] / 2,
     dF/ds = (E(-x) - E(x)) s / 2T^2   (the Gaussian terms cancel).
 
     Returns:
-        Three arrays of the shape of x.
+        Four arrays of the shape of x: :func:`two_sided_cumulative` and the three derivatives.
     """
     x = np.asarray(x_s, dtype=np.float64)
     after, before = exponential(x, lifetime_s, sigma_s), exponential(-x, lifetime_s, sigma_s)
     total, difference = after + before, before - after
-    by_x = total / (2.0 * lifetime_s)
     by_lifetime = -0.5 * (total * x / lifetime_s**2 + difference * sigma_s**2 / lifetime_s**3)
     by_sigma = 0.5 * difference * sigma_s / lifetime_s**2
-    return by_x, by_lifetime, by_sigma
+    return _step(x, sigma_s) + 0.5 * difference, total / (2.0 * lifetime_s), by_lifetime, by_sigma
 
 
 def two_sided_gradient(x_s: ArrayLike, lifetime_s: float, sigma_s: float) -> tuple[Array, Array, Array]:

@@ -2,8 +2,8 @@
 
 Levenberg-Marquardt steps on the deviance: with model m, Jacobian J and variance v (v = m for Poisson) the
 score is J^T (n - m)/v and the information J^T diag(1/v) J. A Gaussian prior adds its own quadratic term. The
-solver calls a fit converged when the Newton decrement g^T H^-1 g, the squared distance still to go in units of
-the errors, is below 1e-6; nothing else counts as converged.
+solver calls a fit converged when the Newton decrement g^T H^-1 g, the squared distance still to go in units
+of the errors, is below 1e-6; nothing else counts as converged.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ class Solution:
         values: Best parameters (p,).
         information: Expected information with priors, of all parameters (p, p).
         prior_information: The priors' share of it, diagonal (p,).
+        score: Slope of the log-likelihood with priors at the end (p,); not 0 for a parameter on a bound.
         deviance: Of the data alone, without the priors' terms.
         penalty: The priors' terms.
         model, jacobian, variance: At the end.
@@ -129,6 +130,7 @@ class Solution:
     values: Array
     information: Array
     prior_information: Array
+    score: Array
     deviance: float
     penalty: float
     model: Array
@@ -148,8 +150,16 @@ class Solution:
         """Which parameters were not fixed (p,)."""
         return np.array([not parameter.fixed for parameter in self.parameters])
 
+    @property
+    def on_bound(self) -> NDArray[np.bool_]:
+        """Which parameters ended on a bound (p,)."""
+        return np.array([name in self.at_bound for name in self.names])
+
     def covariance(self, score_scatter: Array | None = None) -> Array:
         """Covariance of all parameters (p, p), zero rows for fixed ones.
+
+        A parameter on a bound is held there for the others; its own error is one-sided, the distance over
+        which the deviance rises by 1.
 
         Args:
             score_scatter: Measured covariance of the data's score (p, p). With it the sandwich
@@ -158,16 +168,25 @@ class Solution:
         Raises:
             np.linalg.LinAlgError: the information is singular: the data do not determine the parameters.
         """
-        free = np.flatnonzero(self.free)
         result = np.zeros_like(self.information)
-        if free.size == 0:
-            return result
-        inverse = inverse_information(self.information[np.ix_(free, free)])
-        if score_scatter is not None:
-            middle = score_scatter[np.ix_(free, free)] + np.diag(self.prior_information[free])
-            inverse = inverse @ middle @ inverse
-        result[np.ix_(free, free)] = inverse
+        inside = np.flatnonzero(self.free & ~self.on_bound)
+        if inside.size:
+            inverse = inverse_information(self.information[np.ix_(inside, inside)])
+            if score_scatter is not None:
+                middle = score_scatter[np.ix_(inside, inside)] + np.diag(self.prior_information[inside])
+                result[np.ix_(inside, inside)] = inverse @ middle @ inverse
+            else:
+                result[np.ix_(inside, inside)] = inverse
+        for index in np.flatnonzero(self.on_bound):
+            result[index, index] = self._one_sided_error(int(index)) ** 2
         return result
+
+    def _one_sided_error(self, index: int) -> float:
+        """Distance d from a bound with H d^2 + 2 |g| d = 1; the parameter's size where nothing is known."""
+        slope, curvature = abs(float(self.score[index])), float(self.information[index, index])
+        if curvature > 0.0:
+            return (math.sqrt(slope**2 + curvature) - slope) / curvature
+        return 0.5 / slope if slope > 0.0 else max(abs(float(self.values[index])), 1.0)
 
 
 def inverse_information(information: Array) -> Array:
@@ -316,6 +335,7 @@ class _Problem:
             values=theta,
             information=state.information,
             prior_information=self.precision,
+            score=state.score,
             deviance=state.deviance,
             penalty=self.penalty(theta),
             model=state.model,

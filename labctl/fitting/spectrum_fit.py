@@ -252,7 +252,7 @@ def _require_peak(one: Solution, measured: EnergySpectrum) -> None:
     flat = float(np.sum(precision * (measured.counts_per_eV - level * shape) ** 2))
     if flat - one.deviance < 25.0:
         raise FitRefused(
-            f"spectrum is flat: a peak improves chi-squared by {flat - one.deviance:.1f} only (25 asked for); "
+            f"spectrum is flat: a peak improves chi-squared by only {flat - one.deviance:.1f} of 25; "
             "expose longer or check the light path"
         )
 

@@ -1,0 +1,414 @@
+"""Lifetimes from a start-stop histogram by the Poisson likelihood.
+
+The coupled share of the light comes from the spectrum as a Gaussian prior (its own error), or is held
+there, or is free. Errors come from the scatter between time blocks (sandwich covariance): bursts of many
+photons make pairs that are not independent, and counting alone would claim too much.
+
+One lifetime or two: two where the deviance falls by more than 2 ln(pairs in the peak), the BIC for two more
+parameters, after division by the Fano factor (1 + mu)^2 of the peak.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.emission.components import mixture_density_per_s, naive_pair_shares, pair_shares
+from labctl.emission.response import first_photon
+from labctl.fitting.estimates import (
+    Estimates,
+    Goodness,
+    bound_warnings,
+    covariance_or_refuse,
+    poisson_goodness,
+    require_converged,
+    software,
+)
+from labctl.fitting.g2_start import first_guess, require_pairs
+from labctl.fitting.pair_model import Form, PairModel
+from labctl.fitting.refusal import FitRefused
+from labctl.fitting.solver import Parameter, PoissonCounts, Solution, solve
+from labctl.fitting.value import Value
+from labctl.photons.g2 import PairBlocks
+
+Array = NDArray[np.float64]
+Pin = Literal["prior", "fixed", "free"]
+
+MIN_BLOCKS = 20
+"""Fewer time blocks than this do not give a covariance of seven parameters."""
+MU_WARNING = 0.02
+"""Detected photons per burst and detector from which dead time visibly shortens lifetimes."""
+SPAD_DEAD_TIME_S = 77e-9
+
+
+@dataclass(frozen=True, eq=False)
+class G2Fit:
+    """Lifetimes of one histogram.
+
+    Args:
+        n_lifetimes: 1 or 2.
+        form: ``"exact"``, or ``"naive"`` double exponential.
+        estimates: Parameters as in ``pair_model.ONE_LIFETIME`` or ``TWO_LIFETIMES``.
+        goodness: Pearson's chi-squared of bins joined to 20 pairs.
+        bic_gain: Gain of two lifetimes over one after the penalty; above 0 speaks for two.
+        mu: Detected photons per burst, mean of the two detectors (too low where part of the light is
+        background).
+        mu_model: mu that the model's dead-time correction used; 0 without.
+        fano: Fano factor of the peak by bunching, (1 + mu)^2.
+        bin_s: Bin width, over which curves are not averaged.
+        at_bound: Parameters that ended on a bound; their errors are one-sided.
+        warnings: What limits the result.
+    """
+
+    n_lifetimes: int
+    form: Form
+    estimates: Estimates
+    goodness: Goodness
+    bic_gain: float
+    mu: Value
+    mu_model: float
+    fano: float
+    bin_s: float
+    at_bound: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def tau_fast_s(self) -> Value | None:
+        """Lifetime of the coupled light; None with one lifetime."""
+        return self.estimates.value("lifetime_fast_s") if self.n_lifetimes == 2 else None
+
+    @property
+    def tau_slow_s(self) -> Value:
+        """Lifetime of the uncoupled light (the only one, with one lifetime)."""
+        return self.estimates.value("lifetime_slow_s" if self.n_lifetimes == 2 else "lifetime_s")
+
+    def curve(self, lag_ps: Array) -> Array:
+        """The fitted g2 at lags in ps, normalised by the count rates, through the timing response."""
+        lag = np.asarray(lag_ps, dtype=np.float64) * 1e-12 - self.estimates["delay_s"]
+        if self.n_lifetimes == 1:
+            weights, lifetimes = np.array([1.0]), np.array([self.estimates["lifetime_s"]])
+        else:
+            fraction = self.estimates["fraction"]
+            weights = np.array([fraction, 1.0 - fraction])
+            lifetimes = np.array([self.estimates["lifetime_fast_s"], self.estimates["lifetime_slow_s"]])
+        if self.mu_model > 0.0:
+            weights, lifetimes = first_photon(weights, lifetimes, self.mu_model)
+        shares = (pair_shares if self.form == "exact" else naive_pair_shares)(weights, lifetimes)
+        density = mixture_density_per_s(shares, lifetimes, lag, self.estimates["response_sigma_s"])
+        return self.estimates["level"] + self.estimates["contrast_s"] * density
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "software": software(),
+            "n_lifetimes": self.n_lifetimes,
+            "form": self.form,
+            "estimates": self.estimates.to_dict(),
+            "goodness": self.goodness.to_dict(),
+            "bic_gain": self.bic_gain,
+            "mu": self.mu.to_dict(),
+            "mu_model": self.mu_model,
+            "fano": self.fano,
+            "bin_s": self.bin_s,
+            "at_bound": list(self.at_bound),
+            "warnings": list(self.warnings),
+        }
+
+    @staticmethod
+    def from_dict(fields: dict[str, Any]) -> G2Fit:
+        """Back from :meth:`to_dict`."""
+        return G2Fit(
+            n_lifetimes=int(fields["n_lifetimes"]),
+            form=fields["form"],
+            estimates=Estimates.from_dict(fields["estimates"]),
+            goodness=Goodness.from_dict(fields["goodness"]),
+            bic_gain=float(fields["bic_gain"]),
+            mu=cast(Value, Value.from_dict(fields["mu"])),
+            mu_model=float(fields["mu_model"]),
+            fano=float(fields["fano"]),
+            bin_s=float(fields["bin_s"]),
+            at_bound=tuple(fields["at_bound"]),
+            warnings=tuple(fields["warnings"]),
+        )
+
+
+@dataclass(frozen=True)
+class G2Options:
+    """How to fit a histogram.
+
+    Args:
+        response_sigma_s: Standard deviation of the start-stop timing response.
+        fraction: Coupled share of the light from the spectrum; None where there is none.
+        pin: ``"prior"`` uses its error, ``"fixed"`` holds it, ``"free"`` ignores it.
+        n_lifetimes: 1 or 2; None chooses.
+        form: Exact pair density, or the naive double exponential of some papers.
+        dead_time_s: Dead time of the detectors; longer than the burst it leaves only first photons, which the
+            model then describes. 0 for none.
+        delay_s: Known delay between the counters; None fits it.
+        response_prior: Fit the response with this knowledge instead of holding it.
+        level_free: Let the far level differ from 1 (slow drifts).
+        bounds: Lower and upper bounds by parameter name, instead of the usual ones.
+    """
+
+    response_sigma_s: float
+    fraction: Value | None = None
+    pin: Pin = "prior"
+    n_lifetimes: int | None = None
+    form: Form = "exact"
+    dead_time_s: float = SPAD_DEAD_TIME_S
+    delay_s: float | None = None
+    response_prior: Value | None = None
+    level_free: bool = True
+    bounds: tuple[tuple[str, float, float], ...] = ()
+
+
+def fit_g2(pairs: PairBlocks, options: G2Options) -> G2Fit:
+    """Fit one or two lifetimes to a histogram of pairs.
+
+    Raises:
+        FitRefused: no pairs, no rates, no peak above the accidental level, no convergence, too few bins.
+    """
+    histogram = _Histogram(pairs)
+    require_pairs(pairs, options.response_sigma_s)
+    guess = first_guess(histogram.edges_s, histogram.counts, histogram.accidentals, options.response_sigma_s)
+    one = _solve(histogram, options, 1, guess, mu=0.0)
+    histogram.require_peak(one)
+    counts = (options.n_lifetimes,) if options.n_lifetimes else (1, 2)
+    fits: dict[int, tuple[Solution, float]] = {}
+    for n in counts:
+        fits[n] = _with_dead_time(histogram, options, n, guess, one)
+    gain = 0.0
+    if 1 in fits and 2 in fits:
+        gain = _bic_gain(fits[1][0], fits[2][0], histogram, (1.0 + _mu(histogram, one, 0.0)) ** 2)
+    chosen = options.n_lifetimes or (2 if gain > 0.0 and fits[2][0].converged else 1)
+    return _result(histogram, options, chosen, fits[chosen], gain)
+
+
+class _Histogram:
+    """What a fit needs of the blocks, in seconds."""
+
+    def __init__(self, pairs: PairBlocks) -> None:
+        self.blocks = pairs
+        self.counts = pairs.total().astype(np.float64)
+        self.accidentals = pairs.expected()
+        self.bin_s = pairs.bin_ps * 1e-12
+        centre = pairs.lag_ps * 1e-12
+        self.edges_s = np.append(centre - 0.5 * self.bin_s, centre[-1] + 0.5 * self.bin_s)
+        live = float(pairs.duration_ps.sum()) * 1e-12
+        self.rates_per_s = (
+            float(pairs.start_tags.sum()) / live if live > 0.0 else 0.0,
+            float(pairs.stop_tags.sum()) / live if live > 0.0 else 0.0,
+        )
+
+    def excess(self, solution: Solution) -> float:
+        """Pairs in the peak."""
+        return float(np.sum(solution.model - solution.values[0] * self.accidentals))
+
+    @property
+    def few_accidentals(self) -> bool:
+        """Too few accidental pairs to say where the far level lies: it is 1 by the count rates."""
+        return float(self.accidentals.sum()) < 100.0
+
+    def score_scatter(self, solution: Solution) -> Array | None:
+        """Covariance of the score from the scatter between blocks, (p, p); None with too few blocks."""
+        pairs = self.blocks
+        expected = pairs.pair_rate() * pairs.duration_ps
+        usable = expected > 0.0
+        n = int(usable.sum())
+        if n < MIN_BLOCKS:
+            return None
+        share = expected[usable] / expected[usable].sum()
+        ratio = pairs.pairs[usable] / solution.model - share[:, None]
+        scores = ratio @ solution.jacobian
+        return np.asarray(scores.T @ scores * (n / (n - 1.0)))
+
+    def require_peak(self, one: Solution) -> None:
+        level = self.counts.sum() / self.accidentals.sum()
+        flat = PoissonCounts(self.counts).deviance(level * self.accidentals)
+        if flat - one.deviance < 25.0 or one.values[1] <= 0.0:
+            raise FitRefused(
+                f"no bunching: a peak improves the deviance by only {flat - one.deviance:.1f} of 25; "
+                "count longer, widen the window, or check that both counters see the same light"
+            )
+
+
+def _parameters(histogram: _Histogram, options: G2Options, n: int, guess: Array) -> list[Parameter]:
+    """Parameters with the usual bounds; ``guess`` is (contrast, delay, lifetime of a single exponential)."""
+    contrast, delay, lifetime = (float(x) for x in guess)
+    window = float(histogram.edges_s[-1] - histogram.edges_s[0]) / 2.0
+    # Far below the timing response nothing depends on a lifetime any more.
+    shortest = 0.2 * max(options.response_sigma_s, 0.3 * histogram.bin_s)
+    bounds = {name: (low, high) for name, low, high in options.bounds}
+
+    def parameter(name: str, start: float, low: float, high: float, **rest: Any) -> Parameter:
+        low, high = bounds.get(name, (low, high))
+        return Parameter(name, min(max(start, low), high), low, high, **rest)
+
+    result = [
+        parameter("level", 1.0, 0.0, math.inf, fixed=histogram.few_accidentals or not options.level_free),
+        parameter("contrast_s", contrast, 0.0, math.inf),
+    ]
+    if n == 1:
+        result.append(parameter("lifetime_s", lifetime, shortest, window))
+    else:
+        known = options.fraction
+        start = known.value if known is not None and options.pin != "free" else 0.5
+        prior = known if known is not None and options.pin == "prior" and known.error > 0.0 else None
+        held = known is not None and (
+            options.pin == "fixed" or (options.pin == "prior" and known.error == 0.0)
+        )
+        result += [
+            parameter("fraction", min(max(start, 0.0), 1.0), 0.0, 1.0, prior=prior, fixed=held),
+            parameter("lifetime_fast_s", lifetime, shortest, window),
+            parameter("lifetime_slow_s", lifetime, shortest, window),
+        ]
+    known_delay = options.delay_s
+    result.append(
+        Parameter("delay_s", known_delay, fixed=True)
+        if known_delay is not None
+        else parameter("delay_s", delay, float(histogram.edges_s[0]), float(histogram.edges_s[-1]))
+    )
+    sigma = options.response_sigma_s
+    result.append(
+        Parameter("response_sigma_s", sigma, fixed=True)
+        if options.response_prior is None
+        else parameter("response_sigma_s", sigma, 0.05 * sigma, 20.0 * sigma, prior=options.response_prior)
+    )
+    return result
+
+
+def _solve(
+    histogram: _Histogram, options: G2Options, n: int, guess: Array, *, mu: float, start: Array | None = None
+) -> Solution:
+    """Best solution from one or several first guesses."""
+    model = PairModel(histogram.edges_s, histogram.accidentals, n, options.form, mu)
+    statistic = PoissonCounts(histogram.counts)
+    parameters = _parameters(histogram, options, n, guess)
+    starts: list[list[Parameter]] = []
+    if start is not None:
+        starts.append([p if p.fixed else p.at(float(v)) for p, v in zip(parameters, start, strict=True)])
+    elif n == 1:
+        starts.append(parameters)
+    else:
+        for fast, slow in ((0.5, 1.3), (0.15, 1.05), (0.8, 3.0)):
+            moved = list(parameters)
+            for index, factor in ((3, fast), (4, slow)):
+                moved[index] = moved[index].at(float(guess[2]) * factor)
+            starts.append(moved)
+    best: Solution | None = None
+    for first in starts:
+        solution = solve(model, statistic, first)
+        rank = (solution.converged, -(solution.deviance + solution.penalty))
+        if best is None or rank > (best.converged, -(best.deviance + best.penalty)):
+            best = solution
+    assert best is not None
+    return best
+
+
+def _with_dead_time(
+    histogram: _Histogram, options: G2Options, n: int, guess: Array, one: Solution
+) -> tuple[Solution, float]:
+    """Solution and the mu its model used; the correction is repeated until mu stands."""
+    solution = _solve(histogram, options, n, np.array([one.values[1], one.values[-2], one.values[2]]), mu=0.0)
+    if options.form != "exact" or options.dead_time_s < 5.0 * float(solution.values[-3]):
+        return solution, 0.0
+    mu = 0.0
+    for _ in range(3):
+        fresh = min(_mu(histogram, solution, 1.0), 5.0)
+        if abs(fresh - mu) < 1e-3 * max(fresh, 1e-3) or fresh < 1e-4:
+            break
+        mu = fresh
+        solution = _solve(histogram, options, n, guess, mu=mu, start=solution.values)
+    return solution, mu
+
+
+def _mu(histogram: _Histogram, solution: Solution, mu_model: float) -> float:
+    """Detected photons per burst, mean of both detectors: R C = mu.
+
+    A detector that gives only the first photon of a burst counts R = Phi (1 - exp(-mu)) instead, and C =
+    1/Phi.
+    """
+    seen = 0.5 * sum(histogram.rates_per_s) * float(solution.values[1])
+    return -math.log1p(-min(seen, 0.993)) if mu_model > 0.0 else seen
+
+
+def _bic_gain(one: Solution, two: Solution, histogram: _Histogram, fano: float) -> float:
+    if not two.converged:
+        return -math.inf if one.converged else 0.0
+    extra = int(two.free.sum()) - int(one.free.sum())
+    better = one.deviance - two.deviance - two.penalty
+    return better / fano - extra * math.log(max(histogram.excess(one), 2.0))
+
+
+def _result(
+    histogram: _Histogram, options: G2Options, n: int, fitted: tuple[Solution, float], gain: float
+) -> G2Fit:
+    solution, mu_model = fitted
+    what = f"g2 with {n} lifetime{'s' if n > 1 else ''}"
+    require_converged(solution, what)
+    scatter = histogram.score_scatter(solution)
+    covariance = covariance_or_refuse(solution, what, scatter)
+    mu_value = _mu(histogram, solution, mu_model)
+    fano = (1.0 + mu_value) ** 2
+    warnings = list(bound_warnings(solution))
+    if scatter is None:
+        covariance = covariance * fano
+        warnings.append(
+            f"{histogram.blocks.pairs.shape[0]} time blocks are too few for errors from their scatter "
+            f"({MIN_BLOCKS} asked for): counting errors times 1 + mu were used"
+        )
+    estimates = Estimates(solution.names, solution.values, covariance)
+    contrast = estimates.value("contrast_s")
+    rate = 0.5 * sum(histogram.rates_per_s)
+    stretch = math.exp(min(mu_value, 5.0)) if mu_model > 0.0 else 1.0
+    mu = Value(mu_value, rate * contrast.error * stretch)
+    goodness = poisson_goodness(histogram.counts, solution.model, int(solution.free.sum()))
+    if goodness.p_value < 1e-3 and goodness.chi2 > goodness.dof:
+        warnings.append(
+            f"model does not describe the histogram (chi2 {goodness.chi2:.0f} for {goodness.dof}): "
+            "errors hold for a right model only"
+        )
+    warnings += _limits(estimates, histogram, options, n, mu, mu_model)
+    return G2Fit(
+        n_lifetimes=n,
+        form=options.form,
+        estimates=estimates,
+        goodness=goodness,
+        bic_gain=gain if math.isfinite(gain) else 0.0,
+        mu=mu,
+        mu_model=mu_model,
+        fano=fano,
+        bin_s=histogram.bin_s,
+        at_bound=solution.at_bound,
+        warnings=(*warnings, *estimates.degenerate_pairs()),
+    )
+
+
+def _limits(
+    estimates: Estimates, histogram: _Histogram, options: G2Options, n: int, mu: Value, mu_model: float
+) -> list[str]:
+    """Warnings about window, response and dead time."""
+    found = []
+    slow = estimates["lifetime_slow_s" if n == 2 else "lifetime_s"]
+    fast = estimates["lifetime_fast_s"] if n == 2 else slow
+    slow, fast = max(slow, fast), min(slow, fast)
+    delay = estimates["delay_s"]
+    reach = min(float(histogram.edges_s[-1]) - delay, delay - float(histogram.edges_s[0]))
+    if reach < 5.0 * slow:
+        found.append(f"window reaches {reach * 1e9:.1f} ns from the peak, less than 5 lifetimes: widen it")
+    if fast < 0.3 * estimates["response_sigma_s"]:
+        found.append("a lifetime is far below the timing response: its value hangs on the response given")
+    if n == 2 and estimates["lifetime_fast_s"] > estimates["lifetime_slow_s"]:
+        found.append("the coupled light came out slower than the uncoupled: lifetimes and fraction disagree")
+    if mu.value > MU_WARNING and mu_model == 0.0 and options.dead_time_s > 0.0:
+        found.append(
+            f"{mu.value:.3f} photons per burst and detector: dead time shortens the lifetimes by roughly "
+            f"{30 * mu.value:.1f} %; attenuate the light or fit with the dead time"
+        )
+    if mu_model > 0.3:
+        found.append(f"{mu.value:.2f} photons per burst and detector: the dead-time correction is large")
+    return found
