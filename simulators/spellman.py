@@ -64,28 +64,21 @@ class SpellmanServer:
         self.commands: list[str] = []
         self._world = world
         self._dialect: Dialect = DIALECTS[model](world.tube)
-        self._where = (host, port)
+        self.host_and_port = (host, port)
         self._listener: Listener | None = None
         self._noise = random_stream(world.seed, "tube.line")
 
     @property
-    def host_and_port(self) -> tuple[str, int]:
-        """Where it listens."""
-        if self._listener is None:
-            raise RuntimeError("the server was not started")
-        return self._listener.host, self._listener.port
-
-    @property
     def address(self) -> str:
-        """VISA resource name of the server."""
+        """VISA resource name of the server, once it was started."""
         host, port = self.host_and_port
         return f"TCPIP0::{host}::{port}::SOCKET"
 
     def start(self) -> None:
         """Listen. Raises ``PortInUseError`` if the port is taken."""
-        host, port = self._where
+        host, port = self.host_and_port
         self._listener = Listener("spellman", self._serve, host=host, port=port, refuse=self._gone)
-        self._where = self.host_and_port
+        self.host_and_port = (host, self._listener.port)
 
     def close(self) -> None:
         """Stop listening and end every connection."""
