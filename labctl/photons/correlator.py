@@ -1,0 +1,266 @@
+"""Streaming correlator: tags in, start-stop histograms out, equal to brute force in every bin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.time_tagger.base import TagChunk
+from labctl.photons import pair_loop
+from labctl.photons.g2 import PairBlocks, bin_count
+from labctl.photons.pieces import Block, Pieces, check_chunk
+
+_TILE = 8192
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Which tags start and which stop; the same channel twice is an auto-correlation.
+
+    Attributes:
+        start_channel: Channel number of the starts.
+        stop_channel: Channel number of the stops.
+        stop_delay_ps: Added to the stop's time stamps (compensates cables).
+    """
+
+    start_channel: int
+    stop_channel: int
+    stop_delay_ps: int = 0
+
+    @property
+    def same_channel(self) -> bool:
+        """An auto-correlation: no tag is paired with itself."""
+        return self.start_channel == self.stop_channel
+
+
+class Correlator:
+    """Counts several pairs of channels at once, chunk by chunk, with one window and bin.
+
+    A pair of tags is counted when its later tag arrives; none reaches across a gap of the record.
+
+    Args:
+        pairs: The channel pairs, at least one.
+        window_ps: Delays from ``-window_ps`` (inclusive) to ``window_ps`` (exclusive).
+        bin_ps: Bin width; must divide ``2 * window_ps``.
+
+    Raises:
+        ValueError: Window and bin do not fit each other, no pairs, or a pair is given twice.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], *, window_ps: int, bin_ps: int) -> None:
+        if not pairs or len(set(pairs)) != len(pairs):
+            raise ValueError("give at least one pair of channels, and none of them twice")
+        self.pairs = tuple(pairs)
+        self.window_ps = window_ps
+        self.bin_ps = bin_ps
+        bin_count(window_ps, bin_ps)
+        self._counters = [_PairCounter(pair, window_ps, bin_ps) for pair in pairs]
+        self._pieces = Pieces(self.reach_ps + 1)
+        self._done: list[Block] = []
+
+    @property
+    def reach_ps(self) -> int:
+        """How far back a tag can find a partner."""
+        return max(counter.reach_ps for counter in self._counters)
+
+    def push(self, chunk: TagChunk) -> None:
+        """Count the pairs that the tags of the next stretch complete.
+
+        Raises:
+            ValueError: Time stamps run backwards, lie outside the chunk's stretch, or the stretch begins
+                before the end of the last one.
+        """
+        stamps = np.ascontiguousarray(chunk.timestamps_ps, np.int64)
+        channels = np.ascontiguousarray(chunk.channels, np.int32)
+        check_chunk(chunk, stamps, channels)
+        for begin_ps, end_ps, joins in self._pieces.cut(chunk):
+            low, high = np.searchsorted(stamps, (begin_ps, end_ps)) if chunk.gaps else (0, len(stamps))
+            for counter in self._counters:
+                if not joins:
+                    counter.forget()
+                counter.count(stamps, channels, int(low), int(high))
+
+    def prime(self, timestamps_ps: NDArray[np.int64], channels: NDArray[np.int32], end_ps: int) -> None:
+        """Take tags that came just before the first chunk as partners only; they are not counted.
+
+        Several correlators can so share one record without losing the pairs at the seams: each one is
+        primed with the tags of the last ``reach_ps`` before its own stretch, which must hold no gap.
+        """
+        stamps = np.ascontiguousarray(timestamps_ps, np.int64)
+        for counter in self._counters:
+            counter.take(stamps, np.ascontiguousarray(channels, np.int32))
+        self._pieces.continue_from(end_ps)
+
+    def end_block(self) -> None:
+        """Close the present time block; pairs that reach back into it count in the next one."""
+        self._done.append(self._pieces.end_block())
+        for counter in self._counters:
+            counter.end_block()
+
+    def blocks(self, pair: int = 0) -> PairBlocks:
+        """Give the histograms of one pair so far; the open block comes last, if it has live time."""
+        counter = self._counters[pair]
+        times, counts = list(self._done), list(counter.done)
+        present = self._pieces.present()
+        if present.duration_ps > 0 or not times:
+            times.append(present)
+            counts.append(counter.present())
+        edges = [(k, *edge) for k, block in enumerate(times) for edge in block.edges]
+        return PairBlocks(
+            self.window_ps,
+            self.bin_ps,
+            np.stack([histogram for histogram, _, _ in counts]),
+            np.array([starts for _, starts, _ in counts], np.int64),
+            np.array([stops for _, _, stops in counts], np.int64),
+            np.array([block.duration_ps for block in times], np.int64),
+            self.pairs[pair].stop_delay_ps,
+            self.pairs[pair].same_channel,
+            np.array(edges, np.int64).reshape(-1, 3),
+        )
+
+
+class PairCorrelator:
+    """Counts the pairs of one start and one stop channel.
+
+    Args:
+        start_channel: Channel number of the starts.
+        stop_channel: Channel number of the stops; the same one gives the auto-correlation.
+        window_ps: Delays from ``-window_ps`` (inclusive) to ``window_ps`` (exclusive).
+        bin_ps: Bin width; must divide ``2 * window_ps``.
+        stop_delay_ps: Added to the stop's time stamps.
+
+    Raises:
+        ValueError: Window and bin do not fit each other.
+    """
+
+    def __init__(
+        self, start_channel: int, stop_channel: int, *, window_ps: int, bin_ps: int, stop_delay_ps: int = 0
+    ) -> None:
+        pair = Pair(start_channel, stop_channel, stop_delay_ps)
+        self._correlator = Correlator([pair], window_ps=window_ps, bin_ps=bin_ps)
+
+    def push(self, chunk: TagChunk) -> None:
+        """Count the pairs that the tags of the next stretch complete; raises as `Correlator.push`."""
+        self._correlator.push(chunk)
+
+    def end_block(self) -> None:
+        """Close the present time block; pairs that reach back into it count in the next one."""
+        self._correlator.end_block()
+
+    def blocks(self) -> PairBlocks:
+        """Give the histograms so far; the open block comes last, if it has live time."""
+        return self._correlator.blocks()
+
+
+class _PairCounter:
+    """One pair of channels: the tags still within reach, and the histogram of the open block."""
+
+    def __init__(self, pair: Pair, window_ps: int, bin_ps: int) -> None:
+        self._pair = pair
+        self._bin_ps = bin_ps
+        self._span = 2 * window_ps
+        self._offset = window_ps + pair.stop_delay_ps
+        # Largest distance that counts: start first (delay d + c < W), stop first (c - d >= -W).
+        self._start_first = window_ps - pair.stop_delay_ps - 1
+        self._stop_first = window_ps + pair.stop_delay_ps
+        self.reach_ps = max(self._start_first, self._stop_first)
+        self._factor, self._shift = pair_loop.division_factor(self._span, bin_ps)
+        self._histogram = np.zeros(self._span // bin_ps + pair_loop.TRASH, np.uint64)
+        self._n_starts = self._n_stops = 0
+        self.done: list[tuple[NDArray[np.uint64], int, int]] = []
+        self._capacity = 0
+        self._grow(2 * _TILE)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin a new piece of record: no tag so far can be a partner."""
+        self._starts_filled = self._stops_filled = 1
+
+    def present(self) -> tuple[NDArray[np.uint64], int, int]:
+        """Histogram, starts and stops of the open block."""
+        return self._histogram[: -pair_loop.TRASH].copy(), self._n_starts, self._n_stops
+
+    def end_block(self) -> None:
+        self.done.append(self.present())
+        self._histogram[:] = 0
+        self._n_starts = self._n_stops = 0
+
+    def take(self, stamps: NDArray[np.int64], channels: NDArray[np.int32]) -> None:
+        """Take tags as partners without counting them."""
+        self._grow(len(stamps) + 2 * _TILE)
+        self._starts_filled, self._stops_filled = self._split(stamps, channels, 0, len(stamps))
+
+    def count(self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int) -> None:
+        """Count the pairs whose later tag is one of ``first:last``."""
+        while first < last:
+            fullest = max(self._starts_filled, self._stops_filled)
+            if self._capacity - fullest < _TILE:
+                self._grow(4 * self._capacity)
+            until = min(last, first + _TILE)
+            self._count_tile(stamps, channels, first, until)
+            first = until
+
+    def _count_tile(
+        self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int
+    ) -> None:
+        starts_before, stops_before = self._starts_filled, self._stops_filled
+        starts_end, stops_end = self._split(stamps, channels, first, last)
+        self._n_starts += starts_end - starts_before
+        self._n_stops += stops_end - stops_before
+        begin, now = int(stamps[first]), int(stamps[last - 1])
+        self._stops[0] = self._starts[0] = max(begin - self.reach_ps - 1, -(2**63))
+        if begin - self.reach_ps <= -(2**63):
+            raise ValueError(f"time stamp {begin} ps is too far below zero for a window of this size")
+        common = (self._span, self._bin_ps, self._factor, self._shift)
+        buffers = (self._survivors, self._slots, self._histogram)
+        pair_loop.count_pairs(
+            self._stops, self._starts_before, stops_before, stops_end, self._starts,
+            self._start_first, 1, self._offset, *common, *buffers,
+        )  # fmt: skip
+        pair_loop.count_pairs(
+            self._starts, self._stops_before, starts_before, starts_end, self._stops,
+            self._stop_first, -1, self._offset, *common, *buffers,
+        )  # fmt: skip
+        self._starts_filled = pair_loop.keep_reachable(self._starts, starts_end, now, self.reach_ps)
+        self._stops_filled = self._starts_filled
+        if not self._pair.same_channel:
+            self._stops_filled = pair_loop.keep_reachable(self._stops, stops_end, now, self.reach_ps)
+
+    def _split(
+        self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int
+    ) -> tuple[int, int]:
+        pair = self._pair
+        if pair.same_channel:
+            filled = pair_loop.split_one(
+                stamps, channels, first, last, pair.start_channel,
+                self._starts, self._starts_before, self._starts_filled,
+            )  # fmt: skip
+            return filled, filled
+        return pair_loop.split_two(
+            stamps, channels, first, last, pair.start_channel, pair.stop_channel,
+            self._starts, self._stops_before, self._starts_filled,
+            self._stops, self._starts_before, self._stops_filled,
+        )  # fmt: skip
+
+    def _grow(self, capacity: int) -> None:
+        """Make room; ``_stops_before[i]`` counts the stops that came before start i, and vice versa."""
+        if capacity <= self._capacity:
+            return
+        old = (self._starts, self._stops) if self._capacity else None
+        self._capacity = capacity
+        self._starts = np.zeros(capacity + 1, np.int64)
+        self._stops_before = np.zeros(capacity + 1, np.uint32)
+        if old is not None:
+            self._starts[: len(old[0])] = old[0]
+        if self._pair.same_channel:
+            self._stops, self._starts_before = self._starts, self._stops_before
+        else:
+            self._stops = np.zeros(capacity + 1, np.int64)
+            self._starts_before = np.zeros(capacity + 1, np.uint32)
+            if old is not None:
+                self._stops[: len(old[1])] = old[1]
+        self._survivors = np.zeros(capacity + 1, np.uint32)
+        self._slots = np.zeros(capacity + 1, np.uint32)

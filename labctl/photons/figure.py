@@ -1,0 +1,57 @@
+"""Picture of a g2 histogram, for a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from labctl.photons.features import Feature
+from labctl.photons.g2 import PairBlocks
+
+
+def save_g2_figure(path: Path, blocks: PairBlocks, feature: Feature | None, title: str) -> None:
+    """Draw pairs per bin with both normalisations and the feature found, and write it as PNG.
+
+    Args:
+        path: Where; the ending decides the format.
+        blocks: The histogram.
+        feature: What stands out, or ``None``.
+        title: First line.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 5.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    edges_ns = (np.arange(blocks.n_bins + 1) * blocks.bin_ps - blocks.window_ps) / 1000
+    axes.stairs(blocks.g2(), edges_ns, color="tab:blue", linewidth=0.7)
+    axes.set_xlabel("delay t(stop) - t(start) / ns")
+    axes.set_ylabel("g2, normalised to the total count rates")
+    axes.set_xlim(edges_ns[0], edges_ns[-1])
+    axes.set_ylim(bottom=0)
+    axes.set_title(title, fontsize=10)
+    _add_pairs_axis(axes, blocks)
+    if feature is not None and feature.kind != "none":
+        axes.axvspan(
+            (feature.delay_ps - feature.half_width_ps) / 1000,
+            (feature.delay_ps + feature.half_width_ps) / 1000,
+            color="tab:orange",
+            alpha=0.3,
+            label=f"{feature.kind} at {feature.delay_ps / 1000:+.2f} ns: {feature.g2_far:.3g} of the far level",
+        )
+        axes.legend(loc="upper right", fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def _add_pairs_axis(axes: object, blocks: PairBlocks) -> None:
+    """Give the right axis in pairs per bin (g2 times the expectation at zero delay)."""
+    expected = blocks.expected()
+    per_unit = float(expected[len(expected) // 2])
+    if per_unit <= 0:
+        return
+    right = axes.secondary_yaxis(  # type: ignore[attr-defined]
+        "right", functions=(lambda g: g * per_unit, lambda n: n / per_unit)
+    )
+    right.set_ylabel(f"pairs per {blocks.bin_ps} ps")

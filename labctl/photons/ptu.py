@@ -1,0 +1,194 @@
+"""PicoQuant PTU files as streams of tags, in constant memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import ptufile
+from numpy.typing import NDArray
+
+from drivers.time_tagger.base import TagChunk
+from labctl.errors import InputError
+from labctl.photons.ptu_records import FORMATS, RecordFormat, decode_t2, decode_t3
+
+
+@dataclass(frozen=True)
+class PtuInfo:
+    """What a PTU file's header says.
+
+    Attributes:
+        path: The file.
+        record_format: Instrument and mode of the records.
+        n_records: Records in the file (photons, markers and overflows).
+        offset: Byte at which the records begin.
+        tick_ps: Unit of time: of the stamps (T2) or of the time within a period (T3).
+        sync_period_ps: Unrounded period of the sync pulses (T3; 0.0 for T2).
+        acquisition_ps: Length of the record if it ran to its set time, else ``None``.
+        tags: The header's entries.
+    """
+
+    path: Path
+    record_format: RecordFormat
+    n_records: int
+    offset: int
+    tick_ps: float
+    sync_period_ps: float
+    acquisition_ps: int | None
+    tags: dict[str, Any]
+
+
+def ptu_info(path: str | Path, *, truncated_ok: bool = False) -> PtuInfo:
+    """Read the header of a PTU file.
+
+    Args:
+        path: The file.
+        truncated_ok: Accept a file with fewer records than its header says.
+
+    Raises:
+        InputError: The file is missing, is no PTU file, holds no T2 or T3 records, or ends early.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        logging.getLogger("ptufile").setLevel(logging.CRITICAL)
+        with ptufile.PtuFile(path) as file:
+            tags = dict(file.tags)
+            offset = int(file.record_offset)
+    except (ptufile.PqFileError, ValueError, KeyError, OSError, UnboundLocalError, EOFError) as error:
+        raise InputError(f"{path}: not a readable PTU file ({error})") from error
+    except Exception as error:
+        # The reader trips over broken headers in ways of its own (struct, unicode, dates).
+        raise InputError(f"{path}: the PTU header is damaged ({error})") from error
+    code = int(tags.get("TTResultFormat_TTTRRecType", 0))
+    record_format = FORMATS.get(code)
+    if record_format is None:
+        raise InputError(
+            f"{path}: PTU records of type 0x{code:08X} are not T2 or T3 records of a known instrument"
+        )
+    if int(tags.get("TTResultFormat_BitsPerRecord", 32)) not in (0, 32):
+        raise InputError(f"{path}: PTU records of {tags['TTResultFormat_BitsPerRecord']} bits; expected 32")
+    stored = (path.stat().st_size - offset) // 4
+    promised = int(tags.get("TTResult_NumberOfRecords", 0)) or stored
+    if stored < promised and not truncated_ok:
+        raise InputError(
+            f"{path}: truncated: the header promises {promised} records, the file holds {stored} "
+            "(copy it again, or salvage what is there)"
+        )
+    return PtuInfo(
+        path, record_format, min(stored, promised), offset, *_units(path, record_format, tags), tags
+    )
+
+
+def read_ptu(
+    path: str | Path, chunk_tags: int = 1 << 18, *, truncated_ok: bool = False
+) -> Iterator[TagChunk]:
+    """Give the photons of a PTU file (T2 or T3) chunk by chunk; markers and overflows are used up.
+
+    The record begins at 0 ps and ends at its set acquisition time, or just after the last tag.
+
+    Args:
+        path: The file.
+        chunk_tags: Records decoded at a time.
+        truncated_ok: Accept a file with fewer records than its header says.
+
+    Raises:
+        InputError: As `ptu_info`; or stamps that run backwards, or beyond the range of 64 bits.
+    """
+    info = ptu_info(path, truncated_ok=truncated_ok)
+    # Opened here so that a missing file is reported by this call, not by the first next().
+    return _chunks(info, max(chunk_tags, 1024))
+
+
+def _chunks(info: PtuInfo, chunk_tags: int) -> Iterator[TagChunk]:
+    decoder = _Decoder(info)
+    held_stamps, held_channels = np.empty(0, np.int64), np.empty(0, np.int32)
+    begin_ps = 0
+    with info.path.open("rb") as file:
+        file.seek(info.offset)
+        for records in _records(file, info, chunk_tags):
+            stamps, channels, final_ps = decoder.decode(records, held_stamps, held_channels)
+            cut = int(np.searchsorted(stamps, final_ps))
+            held_stamps, held_channels = stamps[cut:].copy(), channels[cut:].copy()
+            if cut:
+                end_ps = int(stamps[cut - 1]) + 1
+                _check_range(info.path, begin_ps, int(stamps[0]))
+                yield TagChunk(stamps[:cut], channels[:cut], begin_ps, end_ps)
+                begin_ps = end_ps
+    end_ps = max(begin_ps, info.acquisition_ps or 0, int(held_stamps[-1]) + 1 if len(held_stamps) else 0)
+    yield TagChunk(held_stamps, held_channels, begin_ps, end_ps)
+
+
+def _records(file: BinaryIO, info: PtuInfo, chunk: int) -> Iterator[NDArray[np.uint32]]:
+    left = info.n_records
+    while left > 0:
+        records = np.fromfile(file, np.dtype("<u4"), min(chunk, left))
+        if not len(records):
+            raise InputError(f"{info.path}: the file became shorter while it was read")
+        left -= len(records)
+        yield records
+
+
+class _Decoder:
+    """Carries the overflow count from chunk to chunk."""
+
+    def __init__(self, info: PtuInfo) -> None:
+        self._info = info
+        self._base = 0
+
+    def decode(
+        self, records: NDArray[np.uint32], held_stamps: NDArray[np.int64], held_channels: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], int]:
+        """Give (stamps, channels, time before which no later tag can lie), the held tags first."""
+        kind, held = self._info.record_format, len(held_stamps)
+        stamps = np.empty(held + len(records) + 1, np.int64)
+        channels = np.empty(held + len(records) + 1, np.int32)
+        stamps[:held], channels[:held] = held_stamps, held_channels
+        layout = (kind.picoharp, kind.wrap, kind.counted, self._base)
+        if kind.t3:
+            period_ps = self._info.sync_period_ps
+            filled, self._base, pulses = decode_t3(
+                records, *layout, period_ps, self._info.tick_ps, stamps, channels, held
+            )
+            final_ps = int(pulses * period_ps)
+        else:
+            filled, self._base = decode_t2(records, *layout, int(self._info.tick_ps), stamps, channels, held)
+            final_ps = int(stamps[filled - 1]) if filled else 0
+        stamps, channels = stamps[:filled], channels[:filled]
+        if kind.t3:
+            # Photons of one period are stored by arrival of the record, not by time.
+            order = np.argsort(stamps, kind="stable")
+            stamps, channels = stamps[order], channels[order]
+        return stamps, channels, final_ps
+
+
+def _units(path: Path, kind: RecordFormat, tags: dict[str, Any]) -> tuple[float, float, int | None]:
+    """Give (tick_ps, sync_period_ps, acquisition_ps)."""
+    try:
+        unit_ps = float(tags["MeasDesc_GlobalResolution"]) * 1e12
+        fine_ps = float(tags.get("MeasDesc_Resolution", 0.0)) * 1e12
+        full_time = int(tags.get("TTResult_StopReason", -1)) == 0
+        acquisition_ms = int(tags.get("TTResult_StopAfter", 0)) if full_time else 0
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: the PTU header lacks its units of time ({error})") from error
+    acquisition_ps = acquisition_ms * 10**9 or None
+    if kind.t3:
+        if unit_ps <= 0 or fine_ps <= 0:
+            raise InputError(f"{path}: a T3 file with sync period {unit_ps} ps and resolution {fine_ps} ps")
+        return fine_ps, unit_ps, acquisition_ps
+    if unit_ps < 0.5 or abs(unit_ps - round(unit_ps)) > 1e-6 * unit_ps:
+        raise InputError(f"{path}: a T2 file with time unit {unit_ps} ps; expected a whole number of ps")
+    return float(round(unit_ps)), 0.0, acquisition_ps
+
+
+def _check_range(path: Path, begin_ps: int, first_ps: int) -> None:
+    if first_ps < begin_ps:
+        raise InputError(
+            f"{path}: time stamps run backwards: {first_ps} ps comes after {begin_ps - 1} ps; "
+            "the file is damaged"
+        )

@@ -1,0 +1,78 @@
+"""Whatever holds time tags, opened by what it is: PTU files, tag segments, runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drivers.time_tagger.base import TagChunk
+from labctl.errors import InputError
+from labctl.photons.tag_layout import OPEN_SUFFIX
+
+_PTU_MAGIC = b"PQTTTR"
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class TagSource:
+    """One record of tags that can be read again and again.
+
+    Attributes:
+        path: File or folder.
+        kind: What it is, for people.
+        read: Starts a new reading.
+        channels: Name of each detector -> channel number, where the file says.
+        size_bytes: Size on disk.
+        attributes: What else the file says.
+    """
+
+    path: Path
+    kind: str
+    read: Callable[[], Iterator[TagChunk]]
+    channels: dict[str, int] = field(default_factory=dict)
+    size_bytes: int = 0
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def open_source(path: str | Path) -> TagSource:
+    """Open a PTU file, a tag segment, or a folder of segments.
+
+    Raises:
+        InputError: Missing, empty, or not a kind of file that holds tags.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if path.is_dir():
+        return _segments(path)
+    with path.open("rb") as file:
+        magic = file.read(8)
+    if not magic:
+        raise InputError(f"{path}: the file is empty")
+    if magic.startswith(_PTU_MAGIC):
+        return _ptu(path)
+    if magic == _HDF5_MAGIC or path.name.endswith(OPEN_SUFFIX):
+        return _segments(path)
+    if path.suffix.lower() == ".ptu":
+        raise InputError(f"{path}: not a PTU file (it begins with {magic!r}, not {_PTU_MAGIC!r})")
+    raise InputError(f"{path}: not a file of time tags (known: PTU files, tag segments, run folders)")
+
+
+def _ptu(path: Path) -> TagSource:
+    from labctl.photons.ptu import ptu_info, read_ptu
+
+    info = ptu_info(path)
+    attributes = {"records": info.record_format.name, "tick_ps": info.tick_ps}
+    return TagSource(
+        path, f"PTU, {info.record_format.name}", lambda: read_ptu(path), {}, path.stat().st_size, attributes
+    )
+
+
+def _segments(path: Path) -> TagSource:
+    from labctl.photons.tag_file import read_tags, tag_info
+
+    info = tag_info(path)
+    size = sum(segment.stat().st_size for segment in info.segments)
+    return TagSource(path, "tag segments", lambda: read_tags(path), info.channels, size, info.attributes)

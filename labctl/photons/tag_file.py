@@ -1,0 +1,8 @@
+"""Raw tags on disk: what the rest of the program uses of the writer and the reader."""
+
+from __future__ import annotations
+
+from labctl.photons.tag_reader import Damage, TagFileInfo, read_tags, tag_info, tag_segments
+from labctl.photons.tag_writer import TagWriter
+
+__all__ = ["Damage", "TagFileInfo", "TagWriter", "read_tags", "tag_info", "tag_segments"]
