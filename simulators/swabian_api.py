@@ -22,6 +22,7 @@ from simulators.swabian_box import (
     TaggerBox,
     TaggerOptions,
 )
+from simulators.swabian_file import FileReader, FileWriter
 from simulators.swabian_measurements import Countrate, TimeTagStream, TimeTagStreamBuffer, box_of
 from simulators.world import WorldView
 
@@ -112,7 +113,7 @@ class TimeTagger:
         """Whether a measurement uses the channel."""
         box = box_of(self)
         with box.lock:
-            return any(channel in listener.channels for listener in box.listeners)
+            return any(channel in listener._channels for listener in box.listeners)
 
     def setTriggerLevel(self, channel: int, voltage: float) -> None:
         """Set the threshold of an input in V.
@@ -394,6 +395,8 @@ def vendor_module(world: WorldView, **options: Any) -> ModuleType:
         TimeTagStream,
         TimeTagStreamBuffer,
         Countrate,
+        FileReader,
+        FileWriter,
         createTimeTagger,
         freeTimeTagger,
         scanTimeTagger,
@@ -401,5 +404,5 @@ def vendor_module(world: WorldView, **options: Any) -> ModuleType:
     ):
         setattr(module, thing.__name__, thing)
     module.CHANNEL_UNUSED = CHANNEL_UNUSED  # type: ignore[attr-defined]
-    module.simulated_box = box  # type: ignore[attr-defined]
+    module._box = box  # type: ignore[attr-defined]
     return module

@@ -166,11 +166,11 @@ class Batch:
 
 
 class Listener(Protocol):
-    """A measurement that is fed with the events of the box."""
+    """A measurement that is fed with the events of the box (private names: the vendor's have none for it)."""
 
-    channels: tuple[int, ...]
+    _channels: tuple[int, ...]
 
-    def take(self, batch: Batch) -> None:
+    def _feed(self, batch: Batch) -> None:
         """Take the next events."""
 
 
@@ -261,7 +261,7 @@ class TaggerBox:
             times_ps, detectors = self._pulses(now_ps)
             batch = self._through_link(self._tags(times_ps, detectors, begin_ps, now_ps))
             for listener in list(self.listeners):
-                listener.take(batch)
+                listener._feed(batch)
 
     def _world_ps(self) -> int:
         return round(self.world.now() * 1e12)
@@ -331,7 +331,7 @@ class TaggerBox:
         now_ps: int,
     ) -> Batch:
         """Time tags of all wanted channels, in order, up to the horizon that the delays allow."""
-        wanted = sorted({channel for listener in self.listeners for channel in listener.channels})
+        wanted = sorted({channel for listener in self.listeners for channel in listener._channels})
         times = [self._pending_ps]
         channels = [self._pending_channels]
         for channel in wanted:
@@ -417,7 +417,7 @@ class TaggerBox:
             self._backlog_tags = max(0.0, self._backlog_tags + arrived - carried)
             full = forced or self._backlog_tags > room * (0.5 if self._overflowing else 1.0)
             parts.append(self._mark(part, full))
-        return _joined(parts, batch.begin_ps, batch.end_ps)
+        return joined(parts, batch.begin_ps, batch.end_ps)
 
     def _mark(self, part: Batch, full: bool) -> Batch:
         """One block of the stream, as it is or as an overflow's marks."""
@@ -427,7 +427,7 @@ class TaggerBox:
         if began:
             self.overflows += 1
         if ended:
-            return _joined(
+            return joined(
                 [_mark_at(part.begin_ps, OVERFLOW_END), part],
                 part.begin_ps,
                 part.end_ps,
@@ -439,7 +439,7 @@ class TaggerBox:
             for done in range(0, int(count), MOST_MISSED_PER_MARK):
                 amount = min(int(count) - done, MOST_MISSED_PER_MARK)
                 marks.append(_mark_at(part.end_ps - 1, MISSED_EVENTS, int(channel), amount))
-        return _joined(marks, part.begin_ps, part.end_ps)
+        return joined(marks, part.begin_ps, part.end_ps)
 
 
 def _mark_at(time_ps: int, kind: int, channel: int = 0, missed: int = 0) -> Batch:
@@ -453,7 +453,7 @@ def _mark_at(time_ps: int, kind: int, channel: int = 0, missed: int = 0) -> Batc
     )
 
 
-def _joined(parts: Sequence[Batch], begin_ps: int, end_ps: int) -> Batch:
+def joined(parts: Sequence[Batch], begin_ps: int, end_ps: int) -> Batch:
     """Batches in a row as one."""
     return Batch(
         np.concatenate([part.times_ps for part in parts] or [np.empty(0, dtype=np.int64)]),
@@ -462,4 +462,18 @@ def _joined(parts: Sequence[Batch], begin_ps: int, end_ps: int) -> Batch:
         np.concatenate([part.missed for part in parts] or [np.empty(0, dtype=np.uint16)]),
         begin_ps,
         end_ps,
+    )
+
+
+def of_channels(batch: Batch, channels: Sequence[int], most: int | None = None) -> Batch:
+    """The first ``most`` events of these channels; marks that concern all channels are always among them."""
+    mine = np.isin(batch.channels, channels) | np.isin(batch.types, (ERROR, OVERFLOW_BEGIN, OVERFLOW_END))
+    index = np.flatnonzero(mine)[:most]
+    return Batch(
+        batch.times_ps[index],
+        batch.channels[index],
+        batch.types[index],
+        batch.missed[index],
+        batch.begin_ps,
+        batch.end_ps,
     )

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from simulators.swabian_box import (
     ERROR,
     MISSED_EVENTS,
-    OVERFLOW_BEGIN,
-    OVERFLOW_END,
     TIME_TAG,
     Batch,
     TaggerBox,
+    joined,
+    of_channels,
 )
 
 
@@ -50,8 +50,8 @@ class IteratorBase:
     def __init__(self, tagger: Any, channels: Sequence[int]) -> None:
         self._tagger = tagger
         self._box = box_of(tagger)
-        self.channels = tuple(int(channel) for channel in channels)
-        for channel in self.channels:
+        self._channels = tuple(int(channel) for channel in channels)
+        for channel in self._channels:
             if channel == 0 or abs(channel) > self._box.model.inputs:
                 raise ValueError(f"Invalid channel {channel}")
         self._running = False
@@ -123,10 +123,10 @@ class IteratorBase:
 
     def getConfiguration(self) -> dict[str, Any]:
         """Name and parameters."""
-        return {"measurement": type(self).__name__, "parameters": {"channels": list(self.channels)}}
+        return {"measurement": type(self).__name__, "parameters": {"channels": list(self._channels)}}
 
-    def take(self, batch: Batch) -> None:
-        """Take the next events from the box (not a name of the vendor's)."""
+    def _feed(self, batch: Batch) -> None:
+        """Take the next events from the box."""
         end_ps = batch.end_ps if self._end_ps is None else min(batch.end_ps, self._end_ps)
         if end_ps < batch.end_ps:
             n = int(np.searchsorted(batch.times_ps, end_ps))
@@ -168,12 +168,14 @@ class IteratorBase:
 class TimeTagStreamBuffer:
     """Events with their types, as ``TimeTagStream.getData`` gives them."""
 
-    def __init__(self, batch: Batch, start_ps: int, get_data_ps: int) -> None:
-        self._batch = batch
-        self.tStart = start_ps
-        self.tGetData = get_data_ps
-        self.size = int(batch.times_ps.size)
-        self.hasOverflows = bool(np.any((batch.types >= ERROR) & (batch.types <= MISSED_EVENTS)))
+    _batch: Batch
+    tStart: int
+    tGetData: int
+    size: int
+    hasOverflows: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise AttributeError("No constructor defined")
 
     def getTimestamps(self) -> NDArray[np.int64]:
         """Times in ps, int64 of shape (size,)."""
@@ -203,6 +205,17 @@ class TimeTagStreamBuffer:
         pass
 
 
+def buffer_of(batch: Batch, start_ps: int, get_data_ps: int) -> TimeTagStreamBuffer:
+    """A buffer with these events; the vendor's class has no constructor."""
+    buffer = object.__new__(TimeTagStreamBuffer)
+    buffer._batch = batch
+    buffer.tStart = start_ps
+    buffer.tGetData = get_data_ps
+    buffer.size = int(batch.times_ps.size)
+    buffer.hasOverflows = bool(np.any((batch.types >= ERROR) & (batch.types <= MISSED_EVENTS)))
+    return buffer
+
+
 class TimeTagStream(IteratorBase):
     """The events themselves, kept in a buffer until ``getData`` fetches them.
 
@@ -228,18 +241,10 @@ class TimeTagStream(IteratorBase):
         """The events since the last call, each once."""
         with self._box.lock:
             self._box.catch_up()
-            parts, now_ps = self._parts, self._box.now_ps() if self._running else self._last_ps
-            empty = np.empty(0, dtype=np.int64)
-            batch = Batch(
-                np.concatenate([part.times_ps for part in parts] or [empty]),
-                np.concatenate([part.channels for part in parts] or [empty.astype(np.int32)]),
-                np.concatenate([part.types for part in parts] or [empty.astype(np.uint8)]),
-                np.concatenate([part.missed for part in parts] or [empty.astype(np.uint16)]),
-                self._start_ps,
-                now_ps,
-            )
+            now_ps = self._box.now_ps() if self._running else self._last_ps
+            batch = joined(self._parts, self._start_ps, now_ps)
             self._parts, self._n = [], 0
-            return TimeTagStreamBuffer(batch, self._start_ps, now_ps)
+            return buffer_of(batch, self._start_ps, now_ps)
 
     def _reset(self) -> None:
         self._parts, self._n = [], 0
@@ -250,23 +255,11 @@ class TimeTagStream(IteratorBase):
             self._start_ps = self._last_ps = now_ps
 
     def _take(self, batch: Batch) -> None:
-        mine = np.isin(batch.channels, self.channels) | np.isin(
-            batch.types, (ERROR, OVERFLOW_BEGIN, OVERFLOW_END)
-        )
-        index = np.flatnonzero(mine)[: self._most - self._n]
+        part = of_channels(batch, self._channels, self._most - self._n)
         self._last_ps = batch.end_ps
-        if index.size:
-            self._parts.append(
-                Batch(
-                    batch.times_ps[index],
-                    batch.channels[index],
-                    batch.types[index],
-                    batch.missed[index],
-                    batch.begin_ps,
-                    batch.end_ps,
-                )
-            )
-            self._n += index.size
+        self._n += part.times_ps.size
+        if part.times_ps.size:
+            self._parts.append(part)
 
 
 class Countrate(IteratorBase):
@@ -289,10 +282,10 @@ class Countrate(IteratorBase):
             return self._counts.copy()
 
     def _reset(self) -> None:
-        self._counts = np.zeros(len(self.channels), dtype=np.int64)
+        self._counts = np.zeros(len(self._channels), dtype=np.int64)
 
     def _take(self, batch: Batch) -> None:
-        self._counts += counts_of(batch, self.channels)
+        self._counts += counts_of(batch, self._channels)
 
 
 def counts_of(batch: Batch, channels: Sequence[int]) -> NDArray[np.int64]:

@@ -12,8 +12,10 @@ from drivers.time_tagger.base import Gap, TagChunk
 from drivers.time_tagger.marks import Events, cut_stretch, merged
 
 # The stream may lag behind the clock, never lead it; this covers clocks that differ by up to a permille.
-LEAD_S = 1.0
+LEAD_S = 0.05
 LEAD_RELATIVE = 1e-3
+# A tag this much before the end of the last stretch is a late one; more is a clock that was set back.
+LATE_PS = 1_000_000_000
 
 
 class Record:
@@ -128,19 +130,19 @@ class Record:
         return lost
 
     def _check_time(self, events: Events, read_to_ps: int, now_s: float) -> None:
-        backwards = np.flatnonzero(np.diff(events.timestamps_ps) < 0)
-        jump_ps = read_to_ps - self.at_ps if read_to_ps < self.at_ps else 0
-        if backwards.size and not jump_ps:
-            first = int(backwards[0])
-            jump_ps = int(events.timestamps_ps[first + 1] - events.timestamps_ps[first])
         elapsed_s = now_s - self._began_s
         lead_s = (read_to_ps - self._begin_ps) * 1e-12 - elapsed_s
-        if not jump_ps and lead_s > LEAD_S + LEAD_RELATIVE * elapsed_s:
-            jump_ps = round(lead_s * 1e12)
-        if jump_ps:
+        stamps_ps = events.timestamps_ps
+        if (
+            read_to_ps < self.at_ps
+            or bool(np.any(np.diff(stamps_ps) < 0))
+            or (stamps_ps.size and stamps_ps[0] < self.at_ps - LATE_PS)
+            or lead_s > LEAD_S + LEAD_RELATIVE * elapsed_s
+        ):
+            jump_s = (read_to_ps - self.at_ps) * 1e-12 - (now_s - self._moved_s)
             raise FaultError(
                 self.instrument,
-                f"the tagger's time jumped by {jump_ps * 1e-12:+.6g} s, "
+                f"the tagger's time jumped by about {jump_s:+.3g} s, "
                 f"{(self.at_ps - self._begin_ps) * 1e-12:.6g} s into the record",
                 done="The record ends there; what came before is good",
                 advice="Check reference clock, USB cable and power, then start a new record",

@@ -1,0 +1,341 @@
+"""The driver against the stand-in: what a record holds, and what the person at the rig is told."""
+
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from drivers.errors import (
+    FaultError,
+    InstrumentConnectionError,
+    InstrumentTimeoutError,
+    LimitError,
+)
+from drivers.time_tagger.swabian import SwabianSettings
+
+
+def record(tagger, duration_s=3.0, channels=(1, 2), **more):
+    return list(tagger.stream(channels, duration_s, **more))
+
+
+def test_identity_and_readings_are_the_taggers(bench):
+    with bench.tagger(channels={"A": {"channel": 1, "trigger_level_V": 1.25, "delay_ps": -300}}) as tagger:
+        identity = tagger.identify()
+        assert (identity.make, identity.model) == ("Swabian Instruments", "Time Tagger 20")
+        assert identity.serial_number == "SIMULATED1"
+        readings = tagger.readings()
+        assert readings["A.trigger_level"].value == 1.25
+        assert readings["A.delay"].value == -300
+        assert readings["A.dead_time"].value == 6000
+        assert {reading.source for reading in readings.values()} == {"measured"}
+
+
+def test_chunks_join_and_add_up_to_the_picosecond(bench):
+    with bench.tagger(poll_s=0.3) as tagger:
+        for duration_s in (1.0, 0.123456789012, 2.7):
+            chunks = record(tagger, duration_s)
+            assert sum(chunk.end_ps - chunk.begin_ps for chunk in chunks) == round(duration_s * 1e12)
+            for chunk, following in pairwise(chunks):
+                assert chunk.end_ps == following.begin_ps
+            for chunk in chunks:
+                stamps = chunk.timestamps_ps
+                assert np.all(np.diff(stamps) >= 0)
+                assert np.all((stamps >= chunk.begin_ps) & (stamps < chunk.end_ps))
+                assert set(np.unique(chunk.channels)) <= {1, 2}
+                assert chunk.gaps == ()
+
+
+def test_rates_are_those_of_a_good_measurement(bench):
+    with bench.tagger() as tagger:
+        bench.world.advance(5.0)
+        rates = tagger.status().rates_Hz
+        for channel in (1, 2):
+            assert 12_000 < rates[channel] < 25_000
+        chunks = record(tagger, 5.0)
+        for channel in (1, 2):
+            counted = sum(np.count_nonzero(chunk.channels == channel) for chunk in chunks)
+            assert counted / 5.0 == pytest.approx(rates[channel], rel=0.05)
+
+
+def test_only_dark_counts_without_beam_or_with_the_fibre_elsewhere(make_bench):
+    for beam, port in ((False, "counters"), (True, "spectrometer")):
+        bench = make_bench(beam=beam)
+        bench.world.set_port(port)
+        with bench.tagger() as tagger:
+            counted = sum(chunk.timestamps_ps.size for chunk in record(tagger, 20.0))
+        # two counters of 25 dark counts per second, 1 % after-pulses
+        assert counted == pytest.approx(20 * 50 / 0.99, abs=5 * np.sqrt(1000))
+
+
+def test_same_seed_same_tags_other_seed_other_tags(make_bench):
+    def tags(seed):
+        with make_bench(seed=seed).tagger() as tagger:
+            chunks = record(tagger, 2.0)
+        return np.concatenate([chunk.timestamps_ps for chunk in chunks])
+
+    first = tags(1)
+    assert np.array_equal(first, tags(1))
+    other = tags(2)
+    assert first.size == pytest.approx(other.size, rel=0.05)
+    assert not np.array_equal(first[:50], other[:50])
+
+
+def test_cancel_ends_the_record_and_keeps_what_came(bench):
+    cancel = threading.Event()
+    with bench.tagger() as tagger:
+        chunks = []
+        for chunk in tagger.stream([1, 2], 1000.0, cancel=cancel):
+            chunks.append(chunk)
+            if len(chunks) == 3:
+                cancel.set()
+        assert 3 <= len(chunks) <= 4
+        assert not bench.vendor._box.listeners[1:]
+
+
+def test_closing_the_iterator_stops_the_stream(bench):
+    with bench.tagger() as tagger:
+        stream = tagger.stream([1], 1000.0)
+        next(stream)
+        assert len(bench.vendor._box.listeners) == 2
+        stream.close()
+        assert len(bench.vendor._box.listeners) == 1
+
+
+def test_a_delay_moves_the_stamps_of_one_counter(make_bench):
+    delayed, plain = make_bench(), make_bench()
+    with delayed.tagger(channels={"A": {"channel": 1}, "B": {"channel": 2, "delay_ps": -7000}}) as tagger:
+        first = np.concatenate([chunk.timestamps_ps[chunk.channels == 2] for chunk in record(tagger, 0.5)])
+    with plain.tagger() as tagger:
+        second = np.concatenate([chunk.timestamps_ps[chunk.channels == 2] for chunk in record(tagger, 0.5)])
+    shifted = np.intersect1d(first, second - 7000)
+    assert shifted.size > 0.99 * second.size
+
+
+def test_falling_edge_comes_one_pulse_length_later(bench):
+    with bench.tagger(channels={"A": {"channel": 1}, "A end": {"channel": -1}}) as tagger:
+        chunks = record(tagger, 1.0, channels=(1, -1))
+    stamps = np.concatenate([chunk.timestamps_ps for chunk in chunks])
+    channels = np.concatenate([chunk.channels for chunk in chunks])
+    rising, falling = stamps[channels == 1][:5000], stamps[channels == -1][:5000]
+    # 20 ns pulses, 34 ps of jitter on either stamp
+    length = falling - rising
+    assert np.mean(length) == pytest.approx(20_000, abs=5 * 48 / np.sqrt(5000))
+    assert np.std(length) == pytest.approx(np.sqrt(2) * 34, rel=0.06)
+
+
+def test_trigger_level_above_the_pulse_sees_nothing(bench):
+    channels = {"A": {"channel": 1, "trigger_level_V": 2.5}, "B": {"channel": 2}}
+    with (
+        bench.tagger(channels=channels) as tagger,
+        pytest.raises(FaultError, match=r"counter 'A' \(channel 1\) gave no pulse for 10 s.*trigger level"),
+    ):
+        record(tagger, 60.0)
+
+
+def test_negative_pulses_need_a_model_that_takes_them(make_bench):
+    bench = make_bench(model="Time Tagger Ultra", pulse_V=-0.8)
+    nim = {"A": {"channel": -1, "trigger_level_V": -0.4}, "B": {"channel": -2, "trigger_level_V": -0.4}}
+    with bench.tagger(channels=nim) as tagger:
+        assert sum(chunk.timestamps_ps.size for chunk in record(tagger, 1.0, channels=(-1, -2))) > 20_000
+    with pytest.raises(LimitError, match=r"-0\.4 V of 'A' is outside 0\.0 to 2\.5 V.*Ultra or X"):
+        make_bench(pulse_V=-0.8).tagger(channels=nim).open()
+
+
+def test_dead_time_is_rounded_by_the_tagger_and_holds(bench):
+    channels = {"A": {"channel": 1, "dead_time_ps": 1_000_000_000}, "B": {"channel": 2}}
+    with pytest.raises(LimitError, match="dead time 1000000000 ps"):
+        bench.tagger(channels=channels).open()
+    channels["A"]["dead_time_ps"] = 100_000_001
+    with bench.tagger(channels=channels) as tagger:
+        assert tagger.readings()["A.dead_time"].value == 100_002_000
+        stamps = np.concatenate([chunk.timestamps_ps[chunk.channels == 1] for chunk in record(tagger, 1.0)])
+    assert np.diff(stamps).min() >= 100_002_000
+
+
+def test_overflow_becomes_gaps_and_shows_in_the_status(bench):
+    with bench.tagger() as tagger:
+        stream = tagger.stream([1, 2], 6.0)
+        chunks = [next(stream), next(stream)]
+        bench.world.faults.set("tagger.overflow", duration_s=1.5)
+        chunks += list(stream)
+        status = tagger.status()
+    gaps = [gap for chunk in chunks for gap in chunk.gaps]
+    assert gaps
+    dead_ps = sum(gap.end_ps - gap.begin_ps for gap in gaps)
+    assert 1.0e12 <= dead_ps <= 3.0e12
+    missed = sum(sum(gap.missed.values()) for gap in gaps)
+    assert missed == pytest.approx(dead_ps * 1e-12 * 41_000, rel=0.1)
+    for chunk in chunks:
+        for gap in chunk.gaps:
+            inside = (chunk.timestamps_ps >= gap.begin_ps) & (chunk.timestamps_ps < gap.end_ps)
+            assert not inside.any()
+    assert status.overflows == 1
+    assert "1 overflow" in status.faults[0]
+    # lost tags still count in the rate: 6 s at full rate
+    assert status.rates_Hz[1] == pytest.approx(20_500, rel=0.05)
+
+
+def test_rate_above_the_limit_ends_in_marked_gaps(bench):
+    with bench.tagger() as tagger:
+        stream = tagger.stream([1, 2], 10.0)
+        chunks = [next(stream)]
+        bench.world.faults.set("tagger.rate_limit")
+        chunks += list(stream)
+        assert tagger.status().overflows >= 2
+    gaps = [gap for chunk in chunks for gap in chunk.gaps]
+    delivered = sum(chunk.timestamps_ps.size for chunk in chunks[1:])
+    # the poor link carries 5000 tags/s and its buffer holds 10 000
+    assert delivered <= 5000 * 9.2 + 2 * 10_000
+    assert sum(sum(gap.missed.values()) for gap in gaps) > 250_000
+
+
+def test_dead_counter_ends_the_record_with_its_name(bench):
+    with bench.tagger() as tagger:
+        stream = tagger.stream([1, 2], 100.0)
+        chunks = [next(stream), next(stream), next(stream)]
+        bench.world.faults.set("tagger.counter_dead")
+        with pytest.raises(FaultError, match=r"counter 'B' \(channel 2\) gave no pulse for 1\d(\.\d+)? s"):
+            chunks.extend(stream)
+        assert len(chunks) >= 12
+        assert bench.clock.now() < 16
+
+
+@pytest.mark.parametrize(
+    ("jump_ps", "text"),
+    [
+        (-3_000_000_000_000, r"jumped by about -3 s, 2 s into"),
+        (-400_000_000_000, r"jumped by about -0\.4 s, 2 s into"),
+        (300_000_000_000, r"jumped by about \+0\.3 s, 2 s into"),
+        (5_000_000_000_000, r"jumped by about \+5 s, 2 s into"),
+    ],
+)
+def test_time_jump_ends_the_record_either_way(make_bench, jump_ps, text):
+    bench = make_bench(time_jump_ps=jump_ps)
+    with bench.tagger() as tagger:
+        stream = tagger.stream([1, 2], 100.0)
+        next(stream), next(stream)
+        bench.world.faults.set("tagger.time_jump")
+        with pytest.raises(FaultError, match=text):
+            list(stream)
+
+
+def test_full_buffer_is_a_gap(bench):
+    with bench.tagger(buffer_tags=10_000) as tagger:
+        chunks = record(tagger, 2.0)
+    for chunk in chunks:
+        if chunk.timestamps_ps.size >= 10_000:
+            assert chunk.gaps[-1].end_ps == chunk.end_ps
+            assert chunk.gaps[-1].begin_ps == chunk.timestamps_ps[-1] + 1
+    assert any(chunk.gaps for chunk in chunks)
+
+
+def test_no_tagger_names_those_that_are_free(bench):
+    with pytest.raises(InstrumentConnectionError, match=r"(?s)1234.*free now: SIMULATED1.*udev"):
+        bench.tagger(serial_number="1234").open()
+
+
+def test_tagger_in_use_is_a_connection_error(bench):
+    with bench.tagger(), pytest.raises(InstrumentConnectionError, match="already in use"):
+        bench.tagger().open()
+
+
+def test_unknown_input_of_the_model(bench):
+    with pytest.raises(LimitError, match="has no channel 12"):
+        bench.tagger(channels={"A": {"channel": 12}}).open()
+    # a failed open leaves the tagger free
+    bench.tagger().open()
+
+
+def test_streaming_needs_known_channels_a_length_and_a_connection(bench):
+    tagger = bench.tagger()
+    with pytest.raises(InstrumentConnectionError, match="not connected"):
+        tagger.stream([1], 1.0)
+    with tagger:
+        for wrong in ([], [3], [1, 1]):
+            with pytest.raises(LimitError, match="cannot record channels"):
+                tagger.stream(wrong, 1.0)
+        for wrong in (0.0, -1.0, float("nan"), float("inf")):
+            with pytest.raises(LimitError, match="cannot record for"):
+                tagger.stream([1], wrong)
+
+
+def test_close_during_a_record_is_told(bench):
+    tagger = bench.tagger()
+    tagger.open()
+    stream = tagger.stream([1, 2], 10.0)
+    next(stream)
+    tagger.close()
+    with pytest.raises(InstrumentConnectionError, match="closed during the record"):
+        list(stream)
+    tagger.close()
+
+
+def test_status_of_a_closed_tagger(bench):
+    status = bench.tagger().status()
+    assert not status.connected
+    assert status.state == "closed"
+
+
+class Standing:
+    """A vendor module whose tagger's time stands still after the first buffer."""
+
+    def __init__(self, vendor):
+        self._vendor = vendor
+
+    def __getattr__(self, name):
+        return getattr(self._vendor, name)
+
+    def TimeTagStream(self, tagger, n, channels):
+        stream = self._vendor.TimeTagStream(tagger, n, channels)
+        buffer = stream.getData()
+        stream.getData = lambda: buffer
+        return stream
+
+
+class Broken(Standing):
+    """A vendor module that fails as if the cable were pulled."""
+
+    def TimeTagStream(self, tagger, n, channels):
+        stream = self._vendor.TimeTagStream(tagger, n, channels)
+        answers = [stream.getData(), RuntimeError("USB transfer error")]
+
+        def get_data():
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        stream.getData = get_data
+        return stream
+
+
+def test_time_that_stands_still_is_a_timeout(bench):
+    tagger = bench.tagger(vendor=Standing(bench.vendor), read_timeout_s=4.0)
+    with tagger, pytest.raises(InstrumentTimeoutError, match=r"stands still for [45](\.\d+)? s"):
+        record(tagger, 60.0)
+
+
+def test_pulled_cable_is_a_connection_error(bench):
+    tagger = bench.tagger(vendor=Broken(bench.vendor))
+    with tagger, pytest.raises(InstrumentConnectionError, match="USB transfer error"):
+        record(tagger, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"channels": {}}, "at least 1 item"),
+        ({"channels": {"A": {"channel": 0}}}, "channel 0 does not exist"),
+        ({"channels": {"A": {"channel": 1}, "B": {"channel": 1}}}, "two counters on the same channel"),
+        ({"channels": {"A": {"channel": 1, "trigger": 2}}}, "Extra inputs"),
+        ({"channels": {"A": {"channel": "1"}}}, "valid integer"),
+        ({"channels": {"A": {"channel": 1}}, "poll_s": 0.0}, "greater than 0"),
+    ],
+)
+def test_mistakes_in_the_rig_file_are_found(table, message):
+    with pytest.raises(ValidationError, match=message):
+        SwabianSettings.model_validate({"driver": "swabian"} | table)
