@@ -53,6 +53,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     out.say(f"{found.path.name}: {found.title}, {_count(len(points))}, {state.name}")
     rows = [_fit_and_say(found, point, out, save=args.save) for point in points]
     out.console.print(results_table(rows))
+    _say_warnings(rows, out)
     for problem in problems:
         out.say(f"Not read: {problem}")
     saved = [row["saved"] for row in rows if row.get("saved")]
@@ -82,14 +83,26 @@ def _fit_and_say(found: RunDirectory, point: PointData, out: Output, *, save: bo
     if refusal:
         row["warnings"].append(refusal)
     row["comparison"] = compare(fit, found.read_fit(point.index))
-    row["stored"] = _compared(row["comparison"])
+    row["stored"], difference = _compared(row["comparison"])
     row["saved"] = None
     if save and fit is not None and row["comparison"]["same"] is not True:
         row["saved"] = str(found.write_fit(point.index, fit.to_dict()))
     out.say(point_line(row))
-    for warning in row["warnings"]:
-        out.say(f"          {warning}")
+    if difference:
+        out.say(f"          {difference}")
     return row
+
+
+def _say_warnings(rows: list[dict[str, Any]], out: Output) -> None:
+    """Each warning once, with the temperatures that it holds for."""
+    where: dict[str, list[str]] = {}
+    for row in rows:
+        kelvin = "?" if row["temperature_K"] is None else f"{row['temperature_K']:.0f}"
+        for warning in row["warnings"]:
+            where.setdefault(warning, []).append(kelvin)
+    for warning, kelvins in where.items():
+        place = "all points" if len(kelvins) == len(rows) > 1 else f"{', '.join(kelvins)} K"
+        out.say(f"{place}: {warning}")
 
 
 def _fit(point: PointData) -> tuple[PointFit | None, str]:
@@ -102,15 +115,19 @@ def _fit(point: PointData) -> tuple[PointFit | None, str]:
         return None, f"not fitted: {refused}"
 
 
-def _compared(comparison: dict[str, Any]) -> str:
+def _compared(comparison: dict[str, Any]) -> tuple[str, str]:
+    """One word for the table, and what differs, if something does."""
     if comparison["same"] is None:
-        return "none"
+        return "none", ""
     if comparison["same"]:
-        return "same"
+        return "same", ""
     name = _WORDS.get(comparison["which"], "a result")
     if comparison["largest_sigmas"] is None:
-        return f"{name} only in one"
-    return f"{name} {comparison['largest_sigmas']:.2g} sd off"
+        return "differs", f"differs from the stored fit: {name} is in only one of the two"
+    return (
+        "differs",
+        f"differs from the stored fit: {name} by {comparison['largest_sigmas']:.2g} of its errors",
+    )
 
 
 def _verdict(rows: list[dict[str, Any]]) -> str:

@@ -65,19 +65,20 @@ def runs_table(entries: list[RunEntry]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, justify in (("run", "right"), ("date", "left"), ("sequence", "left"), ("sample", "left")):
-        table.add_column(title, justify=justify, no_wrap=title in {"run", "date"})  # type: ignore[arg-type]
-    for title, justify in (("points", "right"), ("state", "left"), ("size", "right")):
-        table.add_column(title, justify=justify, no_wrap=title != "state")  # type: ignore[arg-type]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for title in ("run", "date", "sequence", "sample", "rig"):
+        table.add_column(title, no_wrap=title in {"run", "date", "rig"})
+    table.add_column("points", justify="right", no_wrap=True)
+    table.add_column("state")
+    table.add_column("size", justify="right", no_wrap=True)
     for entry in entries:
         planned = "" if entry.points_planned is None else f"/{entry.points_planned}"
-        sample = entry.sample + (" (simulated)" if entry.simulated else "")
         table.add_row(
             f"{entry.number:04d}",
             _date(entry.created_epoch_s),
-            Text(entry.sequence or entry.title),
-            Text(sample),
+            Text((entry.sequence or entry.title).replace("_", " ")),
+            Text(entry.sample),
+            {True: "simulated", False: "real", None: "?"}[entry.simulated],
             f"{entry.points_done}{planned}",
             Text(_state(entry), style=_STYLES.get(entry.state, "")),
             _size(entry.size_bytes),

@@ -33,20 +33,21 @@ def results_table(rows: Sequence[Row], *, title: str | None = None) -> Table:
 
     Args:
         rows: Rows from ``labctl.store.table.result_row``, in the order to show. A row may carry
-            ``stored``, a few words on how it compares with the stored fit.
+            ``stored``, a word on how it compares with the stored fit.
         title: Heading.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 0, 0, 1))
+    table.caption, table.caption_justify = _caption(rows), "left"
     table.add_column("T\n(K)", justify="right", no_wrap=True)
     for column in COLUMNS:
         table.add_column(f"{column.title}\n({column.unit})", justify="right", no_wrap=True)
     with_stored = any(row.get("stored") for row in rows)
     if with_stored:
-        table.add_column("stored\nfit", overflow="fold")
+        table.add_column("stored\nfit", no_wrap=True)
     for row in rows:
         cells = [Text(_kelvin(row)), *(_cell(row[column.name], column) for column in COLUMNS)]
         if with_stored:
@@ -90,9 +91,11 @@ def _true(result: Mapping[str, Any], column: _Column) -> str:
     """The true value with as many decimals as the measured one has."""
     if result["true"] is None:
         return "-"
+    true = result["true"] * column.per_unit
+    if result["value"] is None:
+        return f"{true:.3g}"
     digits = _value(result, column).partition("(")[0].partition(".")[2]
-    decimals = len(digits) if digits.isdigit() else (0 if result["value"] is not None else 2)
-    return f"{result['true'] * column.per_unit:.{decimals}f}"
+    return f"{true:.{len(digits)}f}" if digits.isdigit() or not digits else f"{true:.6g}"
 
 
 def _true_with_unit(result: Mapping[str, Any], column: _Column) -> str:
@@ -105,11 +108,18 @@ def _cell(result: Mapping[str, Any], column: _Column) -> Text:
 
     text = Text(_value(result, column))
     if result["true"] is not None:
-        text.append(f"\ntrue {_true(result, column)}", style="dim")
+        text.append(f"\n{_true(result, column)}", style="dim")
         sigmas = result["sigmas"]
         if sigmas is not None:
             far = abs(sigmas) > FAR_SIGMAS
-            text.append(f" {sigmas:+.1f} sd", style="yellow" if far else "dim")
-            if far:
-                text.append(" far", style="yellow")
+            text.append(f" {sigmas:+.1f} sd{'*' if far else ''}", style="yellow" if far else "dim")
     return text
+
+
+def _caption(rows: Sequence[Row]) -> str | None:
+    results = [row[column.name] for row in rows for column in COLUMNS]
+    if all(result["true"] is None for result in results):
+        return None
+    words = "Below each: the simulated sample's true value, and the distance from it in standard errors"
+    far = any(result["sigmas"] is not None and abs(result["sigmas"]) > FAR_SIGMAS for result in results)
+    return words + (f" (* more than {FAR_SIGMAS:g})." if far else ".")
