@@ -11,19 +11,11 @@ import enum
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
-from simulators.swabian_box import (
-    ERROR,
-    MISSED_EVENTS,
-    MODELS,
-    OVERFLOW_BEGIN,
-    OVERFLOW_END,
-    TIME_TAG,
-    Input,
-    TaggerBox,
-    TaggerOptions,
-)
+from simulators.swabian_box import Input, TaggerBox
 from simulators.swabian_file import FileReader, FileWriter
+from simulators.swabian_link import ERROR, MISSED_EVENTS, OVERFLOW_BEGIN, OVERFLOW_END, TIME_TAG
 from simulators.swabian_measurements import Countrate, TimeTagStream, TimeTagStreamBuffer, box_of
+from simulators.swabian_models import MODELS, TaggerOptions
 from simulators.world import WorldView
 
 CHANNEL_UNUSED = -134217728
@@ -219,14 +211,14 @@ class TimeTagger:
         box = box_of(self)
         with box.lock:
             box.catch_up()
-            return box.overflows
+            return box.link.overflows
 
     def getOverflowsAndClear(self) -> int:
         """Overflows since the last clear, which this is."""
         box = box_of(self)
         with box.lock:
             overflows = self.getOverflows()
-            box.overflows = 0
+            box.link.overflows = 0
             return overflows
 
     def clearOverflows(self) -> None:
@@ -350,7 +342,7 @@ def vendor_module(world: WorldView, **options: Any) -> ModuleType:
 
     Args:
         world: The simulated rig.
-        **options: Fields of ``simulators.swabian_box.TaggerOptions``.
+        **options: Fields of ``simulators.swabian_models.TaggerOptions``.
 
     Raises:
         ValueError: Options that no tagger can have.

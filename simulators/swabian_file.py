@@ -23,7 +23,7 @@ from zlib import crc32
 
 import numpy as np
 
-from simulators.swabian_box import Batch, joined, of_channels
+from simulators.swabian_link import Batch, joined, of_channels
 from simulators.swabian_measurements import IteratorBase, TimeTagStreamBuffer, box_of, buffer_of
 
 FIRST_LINE = b"LABCTL SIMULATED TIME TAGS 1 (not the vendor's format, which is closed)\n"

@@ -13,15 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.swabian_box import (
-    ERROR,
-    MISSED_EVENTS,
-    TIME_TAG,
-    Batch,
-    TaggerBox,
-    joined,
-    of_channels,
-)
+from simulators.swabian_box import TaggerBox
+from simulators.swabian_link import ERROR, MISSED_EVENTS, TIME_TAG, Batch, joined, of_channels
 
 
 def box_of(tagger: Any) -> TaggerBox:

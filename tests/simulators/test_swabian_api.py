@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from simulators.swabian_api import vendor_module
-from simulators.swabian_box import MODELS, POOR_LINK_TAGS_PER_S, TaggerOptions
+from simulators.swabian_box import POOR_LINK_TAGS_PER_S
+from simulators.swabian_models import MODELS, TaggerOptions
 from simulators.world import World
 
 
