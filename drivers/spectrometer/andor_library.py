@@ -1,0 +1,135 @@
+"""Finds pylablib and Andor's libraries, and turns their errors into the project's.
+
+pylablib 1.4.5 wraps the vendor's C libraries; its import takes a second, so it stands in a function.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from drivers.errors import (
+    FaultError,
+    InstrumentConnectionError,
+    InstrumentError,
+    LimitError,
+    MissingDriverError,
+)
+
+HINT = (
+    "Install Andor SOLIS or the Andor SDK2 (Windows: both libraries; Linux: libandor and libatspectrograph), "
+    "or name its folder as library_folder"
+)
+
+# Codes of both libraries by who must act; texts are the vendor's names in words.
+_CONNECTION = {
+    20201: "communication error",
+    20275: "not initialised",
+    20075: "not initialised",
+    20013: "the camera does not acknowledge",
+    20089: "USB error",
+    20090: "input/output control error",
+    20093: "USB interrupt error",
+    20102: "USB interrupt time-out",
+    20990: "no camera found",
+    20003: "the driver is not installed",
+    20008: "the driver could not start",
+}
+_LIMIT = {
+    **dict.fromkeys((20066, 20067, 20068, 20069, 20076, 20077), "a value is out of range"),
+    **dict.fromkeys((20266, 20267, 20268, 20269, 20270), "a value is out of range"),
+    20095: "this trigger mode is not possible",
+    20099: "this binning is not possible",
+}
+_ACQUISITION = {
+    20017: "acquisition error",
+    20018: "the computer could not read the data in time",
+    20019: "the camera's buffer ran over",
+    20022: "the kinetic cycle time was not met",
+    20023: "the accumulation cycle time was not met",
+    20025: "data transfer failed",
+}
+BROKEN_OFF = frozenset(_ACQUISITION)
+
+
+class AcquisitionError(FaultError):
+    """The camera broke off an acquisition; taking it again may well succeed."""
+
+
+def load_pylablib(instrument: str, folder: str = "") -> ModuleType:
+    """The package ``pylablib.devices.Andor``, told where the vendor's libraries are.
+
+    Args:
+        instrument: Name of the instrument, for messages.
+        folder: Folder of the libraries; empty: the places where the vendor installs them.
+
+    Raises:
+        MissingDriverError: pylablib is not installed.
+    """
+    try:
+        import pylablib
+        from pylablib.devices import Andor
+    except ImportError as error:
+        raise MissingDriverError(
+            instrument, f"pylablib does not load: {error}", advice="Install it with 'pip install pylablib'"
+        ) from error
+    if sys.platform != "win32":
+        pylablib.par["devices/only_windows_dlls"] = False
+    if folder:
+        pylablib.par["devices/dlls/andor_shamrock"] = folder
+        pylablib.par["devices/dlls/andor_sdk2"] = folder
+    package: ModuleType = Andor
+    return package
+
+
+@contextmanager
+def speaking(instrument: str, what: str, *, advice: str = "") -> Iterator[None]:
+    """Turn errors of pylablib and the vendor's libraries into ``InstrumentError`` and its kin.
+
+    Args:
+        instrument: Name of the instrument, for messages.
+        what: What is being done, e.g. ``"set the shutter"``.
+        advice: What the person can do.
+    """
+    try:
+        yield
+    except InstrumentError:
+        raise
+    except OSError as error:
+        # The loader's complaint comes with several lines about pylablib's own settings.
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        words = f"cannot {what}: {first}"
+        if "import library" in first:
+            raise MissingDriverError(instrument, words, advice=advice or HINT) from error
+        raise InstrumentConnectionError(instrument, words, advice=advice) from error
+    except Exception as error:
+        raise translated(instrument, what, error, advice) from error
+
+
+def translated(instrument: str, what: str, error: Exception, advice: str = "") -> InstrumentError:
+    """The project's error for an error of pylablib (by the vendor's code where it has one)."""
+    code: Any = getattr(error, "code", None)
+    if code in _CONNECTION:
+        return InstrumentConnectionError(
+            instrument,
+            f"cannot {what}: {_CONNECTION[code]} (code {code})",
+            advice=advice or "Check power and USB cable, close SOLIS, then connect again",
+        )
+    if code in _LIMIT:
+        return LimitError(instrument, f"cannot {what}: {_LIMIT[code]} (code {code})", advice=advice)
+    if code in _ACQUISITION:
+        return AcquisitionError(
+            instrument, f"cannot {what}: {_ACQUISITION[code]} (code {code})", advice=advice
+        )
+    if type(error).__name__ == "AndorNotSupportedError" or code in (20292, 20991, 20992):
+        return LimitError(instrument, f"cannot {what}: this instrument has none ({error})", advice=advice)
+    if "is not available" in str(error):
+        return InstrumentConnectionError(
+            instrument,
+            f"cannot {what}: {error}",
+            advice=advice or "Check power and USB cable, close SOLIS, then connect again",
+        )
+    return FaultError(instrument, f"cannot {what}: {error}", advice=advice)
