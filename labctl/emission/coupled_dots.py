@@ -168,8 +168,9 @@ class SecularModes:
 
 def decay_matrix_per_s(n_dots: int, radiative_rate_per_s: float, collectivity: float = 1.0) -> FloatArray:
     """Gamma_nm = Gamma_0 [(1 - c) delta_nm + c]: (n_dots, n_dots); c = 1 is the paper's S8."""
-    off_diagonal = np.full((n_dots, n_dots), collectivity)
-    return radiative_rate_per_s * (off_diagonal + (1 - collectivity) * np.eye(n_dots))
+    gamma = np.full((n_dots, n_dots), radiative_rate_per_s * collectivity)
+    np.fill_diagonal(gamma, radiative_rate_per_s)
+    return gamma
 
 
 def exact_modes(
@@ -193,19 +194,17 @@ def exact_modes(
         ValueError: if the Hamiltonian is not a stack of finite symmetric matrices, or rho(0) does not fit.
     """
     stack = _hamiltonian_stack(hamiltonian_eV)
-    n_dots = stack.shape[1]
+    n_systems, n_dots = stack.shape[:2]
     gamma = decay_matrix_per_s(n_dots, radiative_rate_per_s, collectivity)
-    frequency = stack / HBAR_eV_s
+    generator = stack / HBAR_eV_s - 0.5j * gamma
+    diagonal = generator.reshape(n_systems, -1)[:, :: n_dots + 1]
     # Rates are 1e-5 of the couplings and those a tenth of the photon energy: take the latter out first.
-    offset = np.trace(frequency, axis1=1, axis2=2) / n_dots
-    generator = frequency - 0.5j * gamma
-    dots = np.arange(n_dots)
-    generator[:, dots, dots] -= offset[:, None] + 0.5j * loss_rate_per_s
+    offset = np.sum(diagonal.real, axis=1) / n_dots
+    diagonal -= offset[:, None] + 0.5j * loss_rate_per_s
     values, vectors, inverses = _eigen(generator, _NUDGE * radiative_rate_per_s)
     start = _initial_state(initial, n_dots)
-    prepared = inverses @ inverses.conj().swapaxes(1, 2) / n_dots
-    if start is not None:
-        prepared = inverses @ start @ inverses.conj().swapaxes(1, 2)
+    across = inverses.conj().swapaxes(1, 2)
+    prepared = inverses @ across / n_dots if start is None else inverses @ start @ across
     overlap = vectors.conj().swapaxes(1, 2) @ gamma @ vectors
     return ExactModes(offset, values, overlap.swapaxes(1, 2) * prepared)
 
@@ -241,9 +240,10 @@ def _hamiltonian_stack(hamiltonian_eV: npt.ArrayLike) -> FloatArray:
     stack = stack[None] if stack.ndim == 2 else stack
     if stack.ndim != 3 or stack.shape[1] != stack.shape[2] or stack.size == 0:
         raise ValueError(f"a Hamiltonian is (N, N) or a stack (R, N, N), not {np.shape(hamiltonian_eV)}")
-    if not np.all(np.isfinite(stack)):
+    if not np.isfinite(stack).all():
         raise ValueError("the Hamiltonian holds a value that is not a number")
-    if np.max(np.abs(stack - stack.swapaxes(1, 2))) > 1e-12 * np.max(np.abs(stack)):
+    skew = np.abs(stack - stack.swapaxes(1, 2)).max()
+    if skew > 0 and skew > 1e-12 * np.abs(stack).max():
         raise ValueError("the Hamiltonian is not symmetric")
     return stack
 
@@ -263,8 +263,8 @@ def _eigen(generator: ComplexArray, nudge_per_s: float) -> tuple[ComplexArray, C
     """Eigenvalues, eigenvectors and the inverse of the eigenvectors of a stack of matrices."""
     values, vectors = np.linalg.eig(generator)
     inverses = _inverse(vectors)
-    poor = np.flatnonzero(~(np.max(np.abs(inverses), axis=(1, 2)) < _ILL_CONDITIONED))
-    if poor.size:
+    if not np.abs(inverses).max() < _ILL_CONDITIONED:
+        poor = np.flatnonzero(~(np.max(np.abs(inverses), axis=(1, 2)) < _ILL_CONDITIONED))
         n_dots = generator.shape[1]
         ladder = nudge_per_s * np.sqrt(np.arange(1.0, n_dots + 1))
         values[poor], vectors[poor] = np.linalg.eig(generator[poor] + np.diag(ladder))
