@@ -59,7 +59,8 @@ def one_system() -> None:
         matrix = rng.normal(0, energy, (N_DOTS, N_DOTS))
         matrix = (matrix + matrix.T) / 2
         ours = median_s(lambda m=matrix: closed_form(m), 501)
-        print(f"N = {N_DOTS}, energies of {energy} Gamma, {TIMES.size} times to {TIMES[-1]:g} / Gamma: {ours * 1e6:.0f} us here")
+        times = f"{TIMES.size} times to {TIMES[-1]:g} / Gamma"
+        print(f"N = {N_DOTS}, energies of {energy} Gamma, {times}: {ours * 1e6:.0f} us here")
         for name, options in (("default", {}), ("tight", {"atol": 1e-12, "rtol": 1e-10, "nsteps": 10**6})):
             theirs = median_s(lambda m=matrix, o=options: qutip_decay(m, o), 11)
             error = np.max(np.abs(qutip_decay(matrix, options) - closed_form(matrix)))
