@@ -12,15 +12,17 @@ from labctl.store.panel import FAINT, INK, TICK_SIZE, TITLE_SIZE, FigurePoint, t
 from labctl.store.panel_g2 import draw_g2
 from labctl.store.panel_spectra import draw_spectra
 from labctl.store.panel_trend import draw_lifetimes, draw_trend
+from labctl.store.truth import TrueCurve
 
 _SIZE_INCH = (13.6, 8.6)
 
 
-def draw_figure(points: Sequence[FigurePoint], *, title: str = "") -> Any:
+def draw_figure(points: Sequence[FigurePoint], *, truth: TrueCurve | None = None, title: str = "") -> Any:
     """Draw all panels.
 
     Args:
         points: At least one, warmest first.
+        truth: True values against temperature, for a simulated sample.
         title: Heading of the figure.
 
     Returns:
@@ -39,9 +41,11 @@ def draw_figure(points: Sequence[FigurePoint], *, title: str = "") -> Any:
     colours = temperature_colours([point.temperature_K for point in points])
     draw_spectra(axes["spectra"], points, colours)
     draw_g2(axes["g2"], points, colours)
-    draw_lifetimes(axes["lifetimes"], points)
-    draw_trend(axes["fraction"], points, "coupled_fraction", 1e2, "Coupled fraction (%)", floor=0.0)
-    draw_trend(axes["shift"], points, "red_shift_eV", 1e3, "Red-shift (meV)", floor=0.0)
+    draw_lifetimes(axes["lifetimes"], points, truth or [])
+    draw_trend(
+        axes["fraction"], points, truth or [], "coupled_fraction", 1e2, "Coupled fraction (%)", floor=0.0
+    )
+    draw_trend(axes["shift"], points, truth or [], "red_shift_eV", 1e3, "Red-shift (meV)", floor=0.0)
     names = {
         "spectra": "a   Spectra",
         "g2": "b   Pair correlation",

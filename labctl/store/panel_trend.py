@@ -18,12 +18,13 @@ from labctl.store.panel import (
     legend_above,
     say,
 )
+from labctl.store.truth import TrueCurve
 
 
-def draw_lifetimes(ax: Any, points: Sequence[FigurePoint]) -> None:
+def draw_lifetimes(ax: Any, points: Sequence[FigurePoint], truth: TrueCurve) -> None:
     """Both lifetimes against temperature on a logarithmic axis, true curves dashed."""
-    drawn = _draw_results(ax, points, "tau_slow_s", 1e9, UNCOUPLED, "uncoupled", marker="o")
-    drawn |= _draw_results(ax, points, "tau_fast_s", 1e9, COUPLED, "coupled", marker="s")
+    drawn = _draw_results(ax, points, truth, "tau_slow_s", 1e9, UNCOUPLED, "uncoupled", marker="o")
+    drawn |= _draw_results(ax, points, truth, "tau_fast_s", 1e9, COUPLED, "coupled", marker="s")
     _temperature_axis(ax, points)
     if not drawn:
         say(ax, "no lifetimes")
@@ -35,10 +36,17 @@ def draw_lifetimes(ax: Any, points: Sequence[FigurePoint]) -> None:
 
 
 def draw_trend(
-    ax: Any, points: Sequence[FigurePoint], name: str, factor: float, label: str, *, floor: float
+    ax: Any,
+    points: Sequence[FigurePoint],
+    truth: TrueCurve,
+    name: str,
+    factor: float,
+    label: str,
+    *,
+    floor: float,
 ) -> None:
     """One result against temperature, true curve dashed."""
-    drawn = _draw_results(ax, points, name, factor, COUPLED, "fit", marker="s")
+    drawn = _draw_results(ax, points, truth, name, factor, COUPLED, "fit", marker="s")
     _temperature_axis(ax, points)
     if not drawn:
         say(ax, "no values")
@@ -51,12 +59,20 @@ def draw_trend(
 
 
 def _draw_results(
-    ax: Any, points: Sequence[FigurePoint], name: str, factor: float, colour: str, label: str, *, marker: str
+    ax: Any,
+    points: Sequence[FigurePoint],
+    truth: TrueCurve,
+    name: str,
+    factor: float,
+    colour: str,
+    label: str,
+    *,
+    marker: str,
 ) -> bool:
     """Points with error bars and the true curve; tells whether there was anything to draw."""
     fitted = [(p.temperature_K, p.row[name]["value"], p.row[name]["error"]) for p in points]
     fitted = [item for item in fitted if item[1] is not None]
-    true = [(p.temperature_K, p.row[name]["true"]) for p in points if p.row[name]["true"] is not None]
+    true = [(kelvin, values[name]) for kelvin, values in truth if values.get(name) is not None]
     if true:
         kelvin, values = np.array(true, dtype=float).T
         ax.plot(

@@ -11,6 +11,7 @@ from labctl.store import durable
 from labctl.store.figure import draw_figure
 from labctl.store.panel import FigurePoint
 from labctl.store.table import RESULTS, result_row
+from labctl.store.truth import true_curve
 
 if TYPE_CHECKING:
     from labctl.fitting.point import PointFit
@@ -40,7 +41,8 @@ def write_figure(run: RunDirectory) -> Path:
     points = figure_points(run)
     if not points:
         raise ValueError(f"{run.path} has no point that can be read: nothing to draw")
-    figure = draw_figure(points, title=_title(run))
+    recorded = [(point.temperature_K, point.data.truth) for point in points if point.data.truth is not None]
+    figure = draw_figure(points, truth=true_curve(run.sample, recorded), title=_title(run))
     path = run.path / FIGURE_FILE
     with durable.written_aside(path) as scratch:
         figure.savefig(scratch, format="png", dpi=DOTS_PER_INCH)
@@ -86,6 +88,8 @@ def _title(run: RunDirectory) -> str:
         words.append(f"sample {run.sample}")
     if run.request.get("simulated"):
         words.append("simulated")
+    if (state := run.state.name) not in {"running", "done"}:
+        words.append(state)
     return ", ".join(words)
 
 
