@@ -25,10 +25,20 @@ class InstrumentError(Exception):
         self.advice = advice
         super().__init__(instrument, what, done, advice)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that an error can be copied, and travel between processes."""
+        return _again, (type(self), self.instrument, self.what, self.done, self.advice)
+
     def __str__(self) -> str:
         parts = [f"{self.instrument}: {self.what}"]
         parts += [part for part in (self.done, self.advice) if part]
         return ". ".join(part.rstrip(". ") for part in parts) + "."
+
+
+def _again(
+    kind: type[InstrumentError], instrument: str, what: str, done: str, advice: str
+) -> InstrumentError:
+    return kind(instrument, what, done=done, advice=advice)
 
 
 class InstrumentTimeoutError(InstrumentError, TimeoutError):

@@ -58,6 +58,8 @@ class Listener:
     def close(self) -> None:
         """Stop listening, end every connection, join the threads."""
         self._ended.set()
+        with contextlib.suppress(OSError):  # wakes the acceptor at once where the system allows it
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._acceptor.join(JOIN_S)
         with self._lock:
             threads = list(self._threads)
