@@ -160,7 +160,7 @@ def plan(parameters: Parameters, devices: Mapping[str, Any]) -> steps.Plan:
     Args:
         parameters: What to do.
         devices: By name: ``cryostage``, ``xray_tube``, ``light_path``, ``spectrometer``, ``camera_cooler``,
-            ``counters``, and the soft devices ``point`` and ``progress``.
+            ``counters``, and the values ``point``, ``shutter`` and ``progress``.
     """
     p = parameters
     beam, stage = devices["xray_tube"], devices["cryostage"]
@@ -172,6 +172,7 @@ def plan(parameters: Parameters, devices: Mapping[str, Any]) -> steps.Plan:
     def night() -> steps.Plan:
         yield from steps.configure(stage, **p.stage.model_dump(exclude={"temperatures_K"}))
         yield from steps.configure(beam, **p.beam.model_dump())
+        yield from steps.configure(devices["spectrometer"], exposure_s=p.spectrum.exposure_s)
         yield from steps.configure(devices["counters"], **p.g2.model_dump(exclude={"frames"}))
         yield from steps.tell(devices["progress"], "cool the camera")
         yield from steps.move(devices["camera_cooler"], True)
@@ -204,11 +205,11 @@ def _point(p: Parameters, devices: Mapping[str, Any], index: int, target_K: floa
 
     yield from steps.tell(progress, "dark frames")
     yield from steps.move(fibre, "spectrometer")
-    yield from steps.configure(spectrometer, exposure_s=p.spectrum.exposure_s, shutter_open=False)
+    yield from steps.tell(devices["shutter"], False)
     for _ in range(p.spectrum.dark_frames):
         yield from steps.frame("dark", [spectrometer, *surroundings], [devices["point"]])
     yield from steps.tell(progress, "spectrum")
-    yield from steps.configure(spectrometer, shutter_open=True)
+    yield from steps.tell(devices["shutter"], True)
     for _ in range(p.spectrum.frames):
         yield from steps.frame("spectrum", [spectrometer, *surroundings], [devices["point"]])
 

@@ -106,7 +106,7 @@ class Engine:
 
     def close(self, *, timeout_s: float = 10.0) -> None:
         """Stop what runs and end the engine's threads."""
-        if not self.stop("the engine is being closed", timeout_s=timeout_s):
+        if self.state.state != "idle" and not self.stop("the programme ends", timeout_s=timeout_s):
             return
         self._loop.call_soon_threadsafe(self._loop.stop)
         for thread in threading.enumerate():

@@ -94,17 +94,18 @@ class Night:
         def open_writer(point: int) -> TagWriter:
             return TagWriter(run.tags_folder(point), channels=channels, attributes=attributes)
 
-        progress = Soft("progress", **common)
+        progress, shutter = Soft("progress", **common), Soft("shutter", **common)
         progress.listeners.append(self.progress.announce)
         return {
             "cryostage": StageDevice(rig.cryostage, watch=on_temperature, **common),
             "xray_tube": BeamDevice(rig.xray_tube, **common),
             "light_path": FibreDevice(rig.light_path, **common),
-            "spectrometer": SpectrumDevice(rig.spectrometer, **common),
+            "spectrometer": SpectrumDevice(rig.spectrometer, shutter, **common),
             "camera_cooler": CoolerDevice(rig.spectrometer, **common),
             "counters": CountersDevice(rig.time_tagger, counters.start, counters.stop, open_writer, **common),
             "point": Soft("point", **common),
             "progress": progress,
+            "shutter": shutter,
         }
 
     def start(self) -> None:

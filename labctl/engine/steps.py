@@ -22,7 +22,11 @@ def end_run() -> Plan:
 
 
 def configure(device: Any, **settings: Any) -> Plan:
-    """Give a device its settings."""
+    """Give a device its settings, before the run is begun.
+
+    Not within a run: bluesky 1.15 looks the device up in the cache of the stream read last, and fails with a
+    KeyError when that stream does not hold it. What changes within a run is a value (``tell``).
+    """
     yield Msg("configure", device, settings)
 
 

@@ -13,7 +13,7 @@ from drivers.spectrometer.base import Spectrometer
 from drivers.time_tagger.base import TagChunk, TimeTagger
 from labctl.photons.correlator import PairCorrelator
 from labctl.photons.tag_file import TagWriter
-from labctl.rig.devices import Device, data_key
+from labctl.rig.devices import Device, Soft, data_key
 from labctl.rig.status import WorkStatus
 from labctl.rig.stop import StopFlag
 
@@ -58,12 +58,17 @@ class CoolerDevice(Device):
 class SpectrumDevice(Device):
     """Takes one frame per trigger; moved to (grating, centre wavelength in nm).
 
-    Settings (``configure``): ``exposure_s``, ``shutter_open``.
+    Settings (``configure``): ``exposure_s``.
+
+    Args:
+        spectrometer: The instrument.
+        shutter: Its value says whether frames are taken with the shutter open (True) or dark (False).
     """
 
-    def __init__(self, spectrometer: Spectrometer, *, clock: Clock, stop: StopFlag) -> None:
+    def __init__(self, spectrometer: Spectrometer, shutter: Soft, *, clock: Clock, stop: StopFlag) -> None:
         super().__init__("spectrometer", clock=clock, stop=stop)
         self._spectrometer = spectrometer
+        self._shutter = shutter
 
     def set(self, where: list[float]) -> WorkStatus:
         """Turn to grating ``where[0]`` and centre wavelength ``where[1]`` (nm)."""
@@ -92,7 +97,7 @@ class SpectrumDevice(Device):
         frames = self._spectrometer.frames(
             1,
             float(self.setting("exposure_s")),
-            shutter_open=bool(self.setting("shutter_open")),
+            shutter_open=bool(self._shutter.value),
             cancel=self.stop_flag.event,
         )
         frame = next(iter(frames), None)
