@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +20,14 @@ from drivers.clock import Clock
 from drivers.cryostage import linkam_t95_codec as codec
 from drivers.cryostage.base import Cryostage, CryostageLimits, CryostageStatus
 from drivers.cryostage.limits import check_pressure, check_ramp
-from drivers.errors import FaultError, InstrumentError, InstrumentTimeoutError, LimitError, ProtocolError
+from drivers.errors import (
+    FaultError,
+    InstrumentConnectionError,
+    InstrumentError,
+    InstrumentTimeoutError,
+    LimitError,
+    ProtocolError,
+)
 from drivers.lines import line_to
 from drivers.traffic import TrafficLog
 from drivers.transport import Patience, Transport
@@ -28,7 +35,7 @@ from drivers.transport import Patience, Transport
 # The reading may move by this much beside the ramp before it is asked for again.
 LEAP_K = 0.5
 AGREE_K = 1.0
-RECONNECT_TRIES = 2
+_LOST = (InstrumentTimeoutError, InstrumentConnectionError, ProtocolError)
 
 
 class LinkamT95Settings(Settings):
@@ -147,9 +154,10 @@ class LinkamT95(Cryostage):
                 return
             self._opened = False
             try:
-                # What is off stays off: holding would switch the heater on.
-                if self.settings.on_close != "leave" and self._ask().state != "stopped":
-                    self._command(codec.HOLD if self.settings.on_close == "hold" else codec.STOP)
+                if self.settings.on_close == "hold":
+                    self.hold()
+                elif self.settings.on_close == "stop":
+                    self.stop()
             finally:
                 self._transport.close()
 
@@ -210,15 +218,15 @@ class LinkamT95(Cryostage):
         check_ramp(self.name, set_point_K, rate_K_per_min, self.limits)
         with self._act:
             self._refuse_with_fault(self._ask())
-            self._command(codec.encode_rate(rate_K_per_min))
-            self._command(codec.encode_limit(set_point_K))
-            self._command(codec.START)
+            commands = (codec.encode_rate(rate_K_per_min), codec.encode_limit(set_point_K), codec.START)
+            # Until it is through, nobody knows which limit the controller has.
+            self._commanded = None
+            self._carry_out(commands, lambda reply: reply.state != "stopped", "start the ramp")
             now_s = self.clock.now()
             self._commanded = _Commanded(
                 Reading(codec.limit_sent_K(set_point_K), "K", "commanded", now_s),
                 Reading(round(rate_K_per_min, 2), "K/min", "commanded", now_s),
             )
-            self._verify(lambda reply: reply.state != "stopped", "start the ramp")
 
     def hold(self) -> None:
         """Hold the present temperature. A stage that is switched off stays off.
@@ -227,10 +235,10 @@ class LinkamT95(Cryostage):
             InstrumentError: The controller did not take it.
         """
         with self._act:
+            # Holding would switch the heater on.
             if self._ask().state == "stopped":
                 return
-            self._command(codec.HOLD)
-            self._verify(lambda reply: reply.state in ("holding", "stopped"), "hold")
+            self._carry_out((codec.HOLD,), lambda reply: reply.state in ("holding", "stopped"), "hold")
 
     def stop(self) -> None:
         """Switch heating and cooling off.
@@ -240,8 +248,7 @@ class LinkamT95(Cryostage):
         """
         with self._act:
             self._ask()
-            self._command(codec.STOP)
-            self._verify(lambda reply: reply.state == "stopped", "stop")
+            self._carry_out((codec.STOP,), lambda reply: reply.state == "stopped", "stop")
 
     def set_pump(self, percent: float | None) -> None:
         """Pump speed in steps of 1/30; None: automatic."""
@@ -253,11 +260,10 @@ class LinkamT95(Cryostage):
             )
         with self._act:
             self._ask()
-            if percent is None:
-                self._command(codec.PUMP_AUTOMATIC)
-            else:
-                self._command(codec.PUMP_MANUAL)
-                self._command(codec.encode_pump_speed(percent))
+            commands: tuple[bytes, ...] = (codec.PUMP_AUTOMATIC,)
+            if percent is not None:
+                commands = (codec.PUMP_MANUAL, codec.encode_pump_speed(percent))
+            self._carry_out(commands, lambda reply: True, "set the pump")
 
     def enter_vacuum(self, pressure_mbar: float) -> None:
         """Take the pressure as a person read it; the T95 knows none."""
@@ -318,21 +324,35 @@ class LinkamT95(Cryostage):
                 advice="mend the cause; if the error stays, switch the controller off and on",
             )
 
-    def _command(self, command: bytes) -> None:
-        """Send a set command. Some controllers acknowledge it with a lone CR, some say nothing.
+    def _carry_out(
+        self, commands: Sequence[bytes], done: Callable[[codec.StatusReply], bool], what: str
+    ) -> None:
+        """Send set commands, all of them again if one was lost, and look at the state that follows.
 
-        Sending the same setting twice is harmless, but not on a line that was opened anew in between.
+        Each may be sent twice: it sets, it does not step. On a new line the status request goes first.
         """
-        tries = self.settings.attempts if self._acknowledges else 1
-        for left in range(tries - 1, -1, -1):
+        for left in range(self.settings.attempts - 1, -1, -1):
             try:
-                self._transport.exchange(command, harmless=False)
-            except InstrumentTimeoutError:
-                if left or not self._acknowledges:
-                    continue
+                for command in commands:
+                    self._command(command)
+                break
+            except _LOST:
+                if not left:
+                    raise
+                self._ask()
+        self._verify(done, what)
+
+    def _command(self, command: bytes) -> None:
+        """Send one set command. Some controllers acknowledge it with a lone CR, some say nothing."""
+        try:
+            self._transport.exchange(command, harmless=False)
+        except InstrumentTimeoutError:
+            if self._acknowledges:
                 raise
+            # Asking shows whether the controller is silent or gone.
+            self._ask()
+        else:
             self._acknowledges = True
-            return
 
     def _verify(self, done: Callable[[codec.StatusReply], bool], what: str) -> None:
         """Look at the state that follows a command."""
