@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 from numba import njit
 
 F = TypeVar("F", bound=Callable[..., object])
+
+# Casts of the compiled loops: there they fix the machine type of a number, which Python's int has not.
+i64: Any = np.int64
+u64: Any = np.uint64
+u32: Any = np.uint32
 
 
 def compiled(function: F) -> F:

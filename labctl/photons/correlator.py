@@ -172,6 +172,7 @@ class _PairCounter:
         self._n_starts = self._n_stops = 0
         self.done: list[tuple[NDArray[np.uint64], int, int]] = []
         self._capacity = 0
+        self._starts = self._stops = np.zeros(0, np.int64)
         self._grow(2 * _TILE)
         self.forget()
 
@@ -249,18 +250,16 @@ class _PairCounter:
         """Make room; ``_stops_before[i]`` counts the stops that came before start i, and vice versa."""
         if capacity <= self._capacity:
             return
-        old = (self._starts, self._stops) if self._capacity else None
+        starts, stops = self._starts, self._stops
         self._capacity = capacity
         self._starts = np.zeros(capacity + 1, np.int64)
         self._stops_before = np.zeros(capacity + 1, np.uint32)
-        if old is not None:
-            self._starts[: len(old[0])] = old[0]
+        self._starts[: len(starts)] = starts
         if self._pair.same_channel:
             self._stops, self._starts_before = self._starts, self._stops_before
         else:
             self._stops = np.zeros(capacity + 1, np.int64)
             self._starts_before = np.zeros(capacity + 1, np.uint32)
-            if old is not None:
-                self._stops[: len(old[1])] = old[1]
+            self._stops[: len(stops)] = stops
         self._survivors = np.zeros(capacity + 1, np.uint32)
         self._slots = np.zeros(capacity + 1, np.uint32)

@@ -39,7 +39,7 @@ def save_g2_figure(path: Path, blocks: PairBlocks, feature: Feature | None, titl
             (feature.delay_ps + feature.half_width_ps) / 1000,
             color="tab:orange",
             alpha=0.3,
-            label=f"{feature.kind} at {feature.delay_ps / 1000:+.2f} ns: {feature.g2_far:.3g} of the far level",
+            label=f"{feature.kind} at {feature.delay_ps / 1000:+.2f} ns: {feature.g2_far:.3g} of far level",
         )
         axes.legend(loc="upper right", fontsize=8)
     figure.savefig(path, dpi=130)

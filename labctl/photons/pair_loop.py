@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.photons.compiled import compiled
+from labctl.photons.compiled import compiled, i64, u64
 
 TRASH = 64
 """Slots after the histogram that take what must not be counted (spread, so that no slot is a bottleneck)."""
@@ -40,8 +40,8 @@ def division_factor(limit: int, divisor: int) -> tuple[int, int]:
 def in_order(timestamps: NDArray[np.int64], first: int, last: int) -> bool:
     """Say whether the time stamps ``first:last`` never go backwards."""
     bad = 0
-    for i in range(np.uint64(first + 1), np.uint64(last)):
-        bad += np.int64(timestamps[i] < timestamps[i - np.uint64(1)])
+    for i in range(u64(first + 1), u64(last)):
+        bad += i64(timestamps[i] < timestamps[i - u64(1)])
     return bad == 0
 
 
@@ -64,15 +64,15 @@ def split_two(
 
     ``twos_before[i]`` becomes the length of the other list when tag ``ones[i]`` came, and vice versa.
     """
-    filled_ones, filled_twos = np.uint64(n_ones), np.uint64(n_twos)
-    for i in range(np.uint64(first), np.uint64(last)):
+    filled_ones, filled_twos = u64(n_ones), u64(n_twos)
+    for i in range(u64(first), u64(last)):
         stamp, channel = timestamps[i], channels[i]
         ones[filled_ones] = stamp
         twos_before[filled_ones] = filled_twos
         twos[filled_twos] = stamp
         ones_before[filled_twos] = filled_ones
-        filled_ones += np.uint64(channel == one)
-        filled_twos += np.uint64(channel == two)
+        filled_ones += u64(channel == one)
+        filled_twos += u64(channel == two)
     return filled_ones, filled_twos
 
 
@@ -88,12 +88,12 @@ def split_one(
     n_ones: int,
 ) -> int:
     """Append the tags ``first:last`` of one channel to its list; give the new length."""
-    filled = np.uint64(n_ones)
-    for i in range(np.uint64(first), np.uint64(last)):
+    filled = u64(n_ones)
+    for i in range(u64(first), u64(last)):
         ones[filled] = timestamps[i]
         ones_before[filled] = filled
-        filled += np.uint64(channels[i] == one)
-    return filled
+        filled += u64(channels[i] == one)
+    return int(filled)
 
 
 @compiled
@@ -119,50 +119,50 @@ def count_pairs(
     A pair at distance d goes to bin ``(sign * d + offset) // bin_ps`` if that delay lies in
     ``[0, span)``. ``earlier[0]`` must be out of everybody's reach.
     """
-    one = np.uint64(1)
-    wide, multiplier, down = np.uint64(span), np.uint64(factor), np.uint64(shift)
-    trash = np.uint64(len(histogram) - TRASH)
-    alive = np.uint64(0)
-    for i in range(np.uint64(first), np.uint64(last)):
+    one = u64(1)
+    wide, multiplier, down = u64(span), u64(factor), u64(shift)
+    trash = u64(len(histogram) - TRASH)
+    alive = u64(0)
+    for i in range(u64(first), u64(last)):
         survivors[alive] = i
-        alive += np.uint64(later[i] - earlier[np.uint64(before[i]) - one] <= reach)
+        alive += u64(later[i] - earlier[u64(before[i]) - one] <= reach)
     back = one
     while alive > 0 and back <= _ROUNDS:
-        still = np.uint64(0)
+        still = u64(0)
         for q in range(alive):
-            i = np.uint64(survivors[q])
-            j = np.uint64(before[i]) - back
+            i = u64(survivors[q])
+            j = u64(before[i]) - back
             stamp = later[i]
-            place = np.uint64(offset + sign * (stamp - earlier[j]))
-            slot = (place * multiplier) >> down if factor != 0 else place // np.uint64(bin_ps)
-            slots[q] = slot if place < wide else trash + (q & np.uint64(TRASH - 1))
+            place = u64(offset + sign * (stamp - earlier[j]))
+            slot = (place * multiplier) >> down if factor != 0 else place // u64(bin_ps)
+            slots[q] = slot if place < wide else trash + (q & u64(TRASH - 1))
             survivors[still] = i
-            still += np.uint64(stamp - earlier[j - one] <= reach)
+            still += u64(stamp - earlier[j - one] <= reach)
         for q in range(alive):
-            histogram[np.uint64(slots[q])] += one
+            histogram[u64(slots[q])] += one
         alive = still
         back += one
     for q in range(alive):
-        i = np.uint64(survivors[q])
+        i = u64(survivors[q])
         stamp = later[i]
-        nearest = np.uint64(before[i]) - back
+        nearest = u64(before[i]) - back
         farthest = nearest
         while stamp - earlier[farthest] <= reach:
             farthest -= one
         for j in range(farthest + one, nearest + one):
-            place = np.uint64(offset + sign * (stamp - earlier[j]))
-            slot = (place * multiplier) >> down if factor != 0 else place // np.uint64(bin_ps)
-            histogram[slot if place < wide else trash + (j & np.uint64(TRASH - 1))] += one
+            place = u64(offset + sign * (stamp - earlier[j]))
+            slot = (place * multiplier) >> down if factor != 0 else place // u64(bin_ps)
+            histogram[slot if place < wide else trash + (j & u64(TRASH - 1))] += one
 
 
 @compiled
 def keep_reachable(stamps: NDArray[np.int64], filled: int, now: int, reach: int) -> int:
     """Move the tags that a tag at ``now`` or later can still reach to the front; give the new length."""
-    one = np.uint64(1)
-    end = np.uint64(filled)
+    one = u64(1)
+    end = u64(filled)
     start = end
     while start > one and now - stamps[start - one] <= reach:
         start -= one
     for i in range(end - start):
         stamps[one + i] = stamps[start + i]
-    return one + end - start
+    return int(one + end - start)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.photons.compiled import compiled
+from labctl.photons.compiled import compiled, i64, u64
 
 SYNC_CHANNEL = 63
 """Number given to sync events of T2 files: 63 is the overflow code, so no input can have it."""
@@ -65,9 +65,9 @@ def decode_t2(
     filled: int,
 ) -> tuple[int, int]:
     """Decode T2 records behind the ``filled`` tags; give (new fill, ticks of all overflows so far)."""
-    count = np.uint64(filled)
-    for i in range(np.uint64(len(records))):
-        record = np.int64(records[i])
+    count = u64(filled)
+    for i in range(u64(len(records))):
+        record = i64(records[i])
         if picoharp:
             number, ticks = record >> 28, record & 0xFFFFFFF
             special = number == 15
@@ -83,7 +83,7 @@ def decode_t2(
         base += wrap * (max(ticks, 1) if counted else 1) if overflow else 0
         stamps[count] = (base + ticks) * tick_ps
         channels[count] = number
-        count += np.uint64(photon)
+        count += u64(photon)
     return count, base
 
 
@@ -105,12 +105,12 @@ def decode_t3(
     Gives (new fill, sync pulses of all overflows so far, sync count of the last record).
     """
     # The period is split so that days of sync pulses keep their picosecond: whole part in integers.
-    whole = np.int64(np.floor(period_ps))
+    whole = i64(np.floor(period_ps))
     part = period_ps - np.float64(whole)
-    count = np.uint64(filled)
+    count = u64(filled)
     pulses = base
-    for i in range(np.uint64(len(records))):
-        record = np.int64(records[i])
+    for i in range(u64(len(records))):
+        record = i64(records[i])
         if picoharp:
             number, cell, sync = record >> 28, (record >> 16) & 0xFFF, record & 0xFFFF
             special = number == 15
@@ -123,7 +123,7 @@ def decode_t3(
         base += wrap * (max(sync, 1) if counted else 1) if overflow else 0
         pulses = base if overflow else base + sync
         within = np.float64(pulses) * part + np.float64(cell) * resolution_ps
-        stamps[count] = pulses * whole + np.int64(np.floor(within + 0.5))
+        stamps[count] = pulses * whole + i64(np.floor(within + 0.5))
         channels[count] = number
-        count += np.uint64(not special)
+        count += u64(not special)
     return count, base, pulses

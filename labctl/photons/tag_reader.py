@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from drivers.time_tagger.base import Gap, TagChunk
 from labctl.errors import InputError
-from labctl.photons.compiled import compiled
+from labctl.photons.compiled import compiled, i64, u64
 from labctl.photons.tag_layout import FORMAT, FRAME_ROW, OPEN_SUFFIX, VERSION, row_check
+
+# What h5py raises where bytes on disk are not what they were.
+_HDF5_ERRORS = (OSError, ValueError, KeyError, RuntimeError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,11 @@ def tag_info(path: str | Path) -> TagFileInfo:
     """
     segments = tag_segments(path)
     with open_segment(segments[0]) as file:
-        channels = {name: int(number) for name, number in file["channels"].attrs.items()}
-        return TagFileInfo(segments, channels, json.loads(file.attrs["attributes"]))
+        try:
+            channels = {name: int(number) for name, number in file["channels"].attrs.items()}
+            return TagFileInfo(segments, channels, json.loads(file.attrs["attributes"]))
+        except _HDF5_ERRORS as error:
+            raise InputError(f"{segments[0]}: its attributes are damaged ({error})") from error
 
 
 def read_tags(path: str | Path, *, damage: Damage | None = None) -> Iterator[TagChunk]:
@@ -104,17 +110,26 @@ def open_segment(path: Path) -> h5py.File:
         file = h5py.File(path, "r", libver="latest", swmr=path.name.endswith(OPEN_SUFFIX), locking=False)
     except OSError as error:
         raise InputError(f"{path}: not a readable tag segment ({error})") from error
-    problem = ""
-    if file.attrs.get("format") != FORMAT:
-        problem = "an HDF5 file, but not a tag segment"
-    elif int(file.attrs["version"]) > VERSION:
-        problem = f"written by a newer version of this program (format {file.attrs['version']})"
-    elif any(name not in file for name in ("frames", "step_ps", "channel", "far_steps", "gaps", "channels")):
-        problem = "a tag segment with parts missing"
+    try:
+        problem = _problem(file)
+    except _HDF5_ERRORS as error:
+        problem = f"a damaged HDF5 file ({error})"
     if problem:
         file.close()
         raise InputError(f"{path}: {problem}")
     return file
+
+
+def _problem(file: h5py.File) -> str:
+    if file.attrs.get("format") != FORMAT:
+        return "an HDF5 file, but not a tag segment"
+    if int(file.attrs["version"]) > VERSION:
+        return f"written by a newer version of this program (format {file.attrs['version']})"
+    for name in ("frames", "step_ps", "channel", "far_steps", "gaps", "channels"):
+        if name not in file:
+            return f"a tag segment without its part '{name}'"
+        _ = file[name].attrs
+    return ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +156,7 @@ def _frames(path: Path, file: h5py.File, damage: Damage | None) -> Iterator[_Fra
     size = int(file.attrs["frame_tags"])
     try:
         rows = np.asarray(file["frames"][()], FRAME_ROW)
-    except (OSError, ValueError, TypeError) as error:
+    except _HDF5_ERRORS as error:
         raise InputError(f"{path}: the table of frames is damaged ({error})") from error
     far_before = gaps_before = 0
     for number, row in enumerate(rows):
@@ -151,7 +166,7 @@ def _frames(path: Path, file: h5py.File, damage: Damage | None) -> Iterator[_Fra
         else:
             try:
                 yield _frame(file, size, number, row, far_before, gaps_before)
-            except (OSError, ValueError) as error:
+            except _HDF5_ERRORS as error:
                 problem = str(error)
             far_before, gaps_before = int(row["far_steps"]), int(row["gaps"])
         if problem:
@@ -179,7 +194,7 @@ def _frame(
         for far in file["far_steps"][far_before : int(row["far_steps"])]:
             if int(far["frame"]) != number:
                 raise ValueError("its long steps are damaged")
-            stamps[int(far["index"]) :] += np.int64(far["high"]) << 32
+            stamps[int(far["index"]) :] += i64(far["high"]) << 32
         if stamps[0] != row["first_ps"] or stamps[-1] != row["last_ps"]:
             raise ValueError("its steps do not add up")
     gaps = _gaps(file["gaps"][gaps_before : int(row["gaps"])])
@@ -222,7 +237,7 @@ def _decode(
     channels: NDArray[np.int32],
 ) -> None:
     stamp = first_ps
-    for i in range(np.uint64(len(steps))):
-        stamp += np.int64(steps[i])
+    for i in range(u64(len(steps))):
+        stamp += i64(steps[i])
         stamps[i] = stamp
         channels[i] = np.int32(numbers[i])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.time_tagger.base import Gap, TagChunk
-from labctl.photons.compiled import compiled
+from labctl.photons.compiled import compiled, i64, u32, u64
 from labctl.photons.pieces import check_chunk
 from labctl.photons.tag_layout import (
     FAR_ROW,
@@ -70,7 +70,12 @@ class TagWriter:
         self._segment: _Segment | None = None
         self._number = 0
         self._last_flush_s = time.monotonic()
-        self._start_frame(None)
+        self._fill = 0
+        self._begin_ps: int | None = None
+        self._end_ps: int | None = None
+        self._first_ps = self._last_ps = 0
+        self._far: list[tuple[int, int]] = []
+        self._gaps: tuple[Gap, ...] = ()
         self.tags_written = 0
 
     def __enter__(self) -> Self:
@@ -160,8 +165,8 @@ class TagWriter:
         self._fill = 0
         self._begin_ps, self._end_ps = begin_ps, begin_ps
         self._first_ps = self._last_ps = 0
-        self._far: list[tuple[int, int]] = []
-        self._gaps: tuple[Gap, ...] = ()
+        self._far = []
+        self._gaps = ()
 
 
 class _Segment:
@@ -279,17 +284,17 @@ def _encode(
 ) -> int:
     """Put the low halves of the steps and the channels into the frame; say how many steps are longer."""
     far = 0
-    put = np.uint64(at)
-    for i in range(np.uint64(first), np.uint64(last)):
+    put = u64(at)
+    for i in range(u64(first), u64(last)):
         step = stamps[i] - before
         before = stamps[i]
-        steps[put] = np.uint32(step & 0xFFFFFFFF)
+        steps[put] = u32(step & 0xFFFFFFFF)
         numbers[put] = np.int8(channels[i])
-        far += np.int64((step >> 32) != 0)
-        put += np.uint64(1)
+        far += i64((step >> 32) != 0)
+        put += u64(1)
     return far
 
 
 def _far_steps(stamps: NDArray[np.int64], before: int, at: int) -> list[tuple[int, int]]:
-    high = np.diff(stamps, prepend=np.int64(before)) >> 32
+    high = np.diff(stamps, prepend=i64(before)) >> 32
     return [(at + int(index), int(high[index])) for index in np.flatnonzero(high)]
