@@ -63,14 +63,28 @@ def exponential(x_s: ArrayLike, lifetime_s: float, sigma_s: float = 0.0) -> Arra
     """
     _check(lifetime_s, sigma_s)
     x = np.asarray(x_s, dtype=np.float64)
+    if x.ndim == 0:
+        return np.asarray(exponential(x[None], lifetime_s, sigma_s)[0])
     if sigma_s == 0.0:
         return np.where(x == 0.0, 0.5, np.where(x > 0.0, np.exp(-np.maximum(x, 0.0) / lifetime_s), 0.0))
     ratio = sigma_s / lifetime_s
+    # Beyond 9.2 sigma after the rise erfc(z) is 2 to the last bit, 39 sigma before it exp(-x^2/2s^2) is 0:
+    # only the points between need the error function.
+    falls_alone = x > sigma_s * (ratio + 9.2)
+    late = np.where(falls_alone, x, 0.0)
+    result = np.where(falls_alone, np.exp(np.minimum(0.5 * ratio * ratio - late / lifetime_s, 0.0)), 0.0)
+    near = ~falls_alone & (x > -39.0 * sigma_s) | np.isnan(x)
+    result[near] = _near_exponential(x[near], ratio, sigma_s)
+    return result
+
+
+def _near_exponential(x: Array, ratio: float, sigma_s: float) -> Array:
+    """E(x) around its rise by whichever of the two forms cannot overflow."""
     z = (ratio - x / sigma_s) / math.sqrt(2.0)
     rising = np.exp(-0.5 * np.square(x / sigma_s)) * erfcx(np.maximum(z, 0.0))
     # Where z < 0, x > s^2/T, so that the exponent is below -s^2/2T^2: nothing can overflow.
     late = np.where(z < 0.0, x, ratio * sigma_s)
-    falling = np.exp(0.5 * ratio * ratio - late / lifetime_s) * erfc(np.minimum(z, 0.0))
+    falling = np.exp(0.5 * ratio * ratio - ratio * late / sigma_s) * erfc(np.minimum(z, 0.0))
     return 0.5 * np.where(z < 0.0, falling, rising)
 
 
@@ -88,9 +102,9 @@ def two_sided_density(x_s: ArrayLike, lifetime_s: float, sigma_s: float = 0.0) -
 
 def two_sided_cumulative(x_s: ArrayLike, lifetime_s: float, sigma_s: float = 0.0) -> Array:
     """Area of :func:`two_sided_density` below x, from 0 to 1."""
-    x = np.asarray(x_s, dtype=np.float64)
+    x = np.atleast_1d(np.asarray(x_s, dtype=np.float64))
     difference = exponential(-x, lifetime_s, sigma_s) - exponential(x, lifetime_s, sigma_s)
-    return _step(x, sigma_s) + 0.5 * difference
+    return (_step(x, sigma_s) + 0.5 * difference).reshape(np.shape(x_s))
 
 
 def two_sided_cumulative_gradient(
@@ -102,9 +116,9 @@ def two_sided_cumulative_gradient(
     dF/ds = (E(-x) - E(x)) s / 2T^2   (the Gaussian terms cancel).
 
     Returns:
-        Four arrays of the shape of x: :func:`two_sided_cumulative` and the three derivatives.
+        Four arrays (n,): :func:`two_sided_cumulative` and the three derivatives.
     """
-    x = np.asarray(x_s, dtype=np.float64)
+    x = np.atleast_1d(np.asarray(x_s, dtype=np.float64))
     after, before = exponential(x, lifetime_s, sigma_s), exponential(-x, lifetime_s, sigma_s)
     total, difference = after + before, before - after
     by_lifetime = -0.5 * (total * x / lifetime_s**2 + difference * sigma_s**2 / lifetime_s**3)
@@ -134,7 +148,9 @@ def two_sided_gradient(x_s: ArrayLike, lifetime_s: float, sigma_s: float) -> tup
     return (before - after) / (2.0 * T**2), by_lifetime / (2.0 * T) - f / (2.0 * T**2), by_sigma / (2.0 * T)
 
 
-def first_photon(weights: ArrayLike, lifetimes_s: ArrayLike, mu: float) -> tuple[Array, Array]:
+def first_photon(
+    weights: ArrayLike, lifetimes_s: ArrayLike, mu: float, *, precision: float = 1e-15
+) -> tuple[Array, Array]:
     """Decay of the first detected photon of a burst: what a detector with a long dead time sees.
 
     With n Poisson of mean mu the first photon has the density h(t) = mu f(t) exp(-mu F(t)) / (1 - exp(-mu)).
@@ -146,6 +162,7 @@ def first_photon(weights: ArrayLike, lifetimes_s: ArrayLike, mu: float) -> tuple
         weights: Shares of one or two components.
         lifetimes_s: Their lifetimes.
         mu: Mean detected photons per burst on one detector before the dead time, 0 to 5.
+        precision: Bursts of so many photons that they are rarer than this are left out.
 
     Returns:
         Weights (sum 1) and lifetimes of h.
@@ -165,7 +182,7 @@ def first_photon(weights: ArrayLike, lifetimes_s: ArrayLike, mu: float) -> tuple
     out_rate: list[float] = []
     for photons in range(1, 60):
         term *= mu / photons
-        if term < 1e-16 * mu:
+        if term < precision * mu:
             break
         for first in range(photons + 1) if share.size == 2 else (photons,):
             second = photons - first
@@ -179,7 +196,11 @@ def first_photon(weights: ArrayLike, lifetimes_s: ArrayLike, mu: float) -> tuple
 def _step(x: Array, sigma_s: float) -> Array:
     if sigma_s == 0.0:
         return np.where(x == 0.0, 0.5, (x > 0.0).astype(np.float64))
-    return normal_cdf(x / sigma_s)
+    # Beyond 9 sigma the step is 0 or 1 to the last bit that a difference of bins can see.
+    result = np.where(x > 0.0, 1.0, 0.0)
+    near = np.abs(x) < 9.0 * sigma_s
+    result[near] = normal_cdf(x[near] / sigma_s)
+    return result
 
 
 def _check(lifetime_s: float, sigma_s: float) -> None:

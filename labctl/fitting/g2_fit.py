@@ -30,6 +30,7 @@ from labctl.fitting.estimates import (
 )
 from labctl.fitting.g2_start import first_guess, require_pairs
 from labctl.fitting.pair_model import Form, PairModel
+from labctl.fitting.profile import profile_interval
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import Parameter, PoissonCounts, Solution, solve
 from labctl.fitting.value import Value
@@ -361,6 +362,8 @@ def _result(
             f"{histogram.blocks.pairs.shape[0]} time blocks are too few for errors from their scatter "
             f"({MIN_BLOCKS} asked for): counting errors times 1 + mu were used"
         )
+    if n == 2:
+        covariance = _widened(histogram, options, solution, mu_model, covariance)
     estimates = Estimates(solution.names, solution.values, covariance)
     contrast = estimates.value("contrast_s")
     rate = 0.5 * sum(histogram.rates_per_s)
@@ -386,6 +389,34 @@ def _result(
         at_bound=solution.at_bound,
         warnings=(*warnings, *estimates.degenerate_pairs()),
     )
+
+
+def _widened(
+    histogram: _Histogram, options: G2Options, solution: Solution, mu_model: float, covariance: Array
+) -> Array:
+    """Error of a poorly known fast lifetime from the profile likelihood's upper side.
+
+    The likelihood of a weak fast component is lopsided: a lifetime that came out short has a small curvature
+    error and a long way up. Correlations are kept, variances and covariances of that parameter scaled.
+    """
+    index = solution.names.index("lifetime_fast_s")
+    error, value = math.sqrt(covariance[index, index]), float(solution.values[index])
+    if "lifetime_fast_s" in solution.at_bound or not 0.15 * value < error < value:
+        return covariance
+    plain = float(solution.covariance()[index, index])
+    model = PairModel(histogram.edges_s, histogram.accidentals, 2, options.form, mu_model)
+    interval = profile_interval(
+        model,
+        PoissonCounts(histogram.counts),
+        solution,
+        "lifetime_fast_s",
+        rise=max(error**2 / plain, 0.5),
+    )
+    upward = (interval.high - value) if interval.high is not None else value
+    factor = max(upward / error, 1.0)
+    scale = np.ones(len(solution.values))
+    scale[index] = factor
+    return np.asarray(covariance * np.outer(scale, scale))
 
 
 def _limits(

@@ -24,6 +24,8 @@ from labctl.emission.response import (
 Array = NDArray[np.float64]
 Form = Literal["exact", "naive"]
 
+_RAREST = 1e-6
+
 ONE_LIFETIME = ("level", "contrast_s", "lifetime_s", "delay_s", "response_sigma_s")
 TWO_LIFETIMES = (
     "level",
@@ -161,7 +163,7 @@ class PairModel:
             by_lifetime[index] = (lifetime_up - lifetime_down) / (2.0 * step)
         value = np.zeros(x.size - 1)
         gradient = np.zeros((x.size - 1, shape.size))
-        for j in np.flatnonzero(np.abs(shares) > 1e-7):
+        for j in range(shares.size):
             part, d_delay, d_lifetime, d_sigma = self._kernel(x, float(lifetimes[j]), float(shape[-1]))
             value += shares[j] * part
             gradient[:, :n_decay] += np.outer(part, by_share[:, j]) + np.outer(
@@ -174,8 +176,10 @@ class PairModel:
     def _mixture(self, shape: Array) -> tuple[Array, Array]:
         """Shares of the pairs and lifetimes of all exponentials in A(tau) of first photons."""
         if self.n_lifetimes == 1:
-            weights, lifetimes = first_photon([1.0], [float(shape[0])], self.mu)
+            weights, lifetimes = first_photon([1.0], [float(shape[0])], self.mu, precision=_RAREST)
         else:
             fraction = float(shape[0])
-            weights, lifetimes = first_photon([fraction, 1.0 - fraction], shape[1:3], self.mu)
+            weights, lifetimes = first_photon(
+                [fraction, 1.0 - fraction], shape[1:3], self.mu, precision=_RAREST
+            )
         return pair_shares(weights, lifetimes), lifetimes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labctl.fitting.estimates import software
@@ -142,7 +142,10 @@ def _try_g2(pairs: PairBlocks | None, options: G2Options, warnings: list[str]) -
         fit = fit_g2(pairs, options)
     except FitRefused as refusal:
         warnings.append(f"g2: {refusal}")
-        return None
+        if options.n_lifetimes != 2:
+            return None
+        # Two lifetimes that the data cannot hold apart: one may still be sound.
+        return _try_g2(pairs, replace(options, n_lifetimes=1), warnings)
     warnings.extend(f"g2: {warning}" for warning in fit.warnings)
     return fit
 

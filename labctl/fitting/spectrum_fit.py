@@ -5,7 +5,8 @@ on each pixel (stray light, dark drift). Peak 0 is the uncoupled light, the high
 floor + (per unit) x model, renewed from the model until it stands: variances from the data would favour
 pixels that fluctuated low.
 
-Number of peaks: the lowest BIC = chi2 + k ln(n) over 1 to ``max_peaks``.
+Number of peaks: one more where BIC = chi2 + k ln(n) falls by more than 10 ("very strong" on the usual
+scale): the search over all energies finds the largest fluctuation, for which BIC alone makes no allowance.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from labctl.spectra.reduction import EnergySpectrum, Spectrum, reduce_frames, to
 Array = NDArray[np.float64]
 
 _OUTLIER_SIGMA = 6.0
+_BIC_STEP = 10.0
+_NARROWEST_EV = 0.004
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +53,7 @@ class SpectrumFit:
             ``skew``); per further peak ``fraction``, ``shift_eV``, ``coupled_width_eV`` (and
             ``coupled_skew``), from the second one on with ``_2`` and so on.
         goodness: Chi-squared of the residuals by the camera's noise.
-        bic_gain: BIC of one peak less BIC of two (0 if two were not tried); above 0 speaks for two.
+        bic_gain: BIC of one peak less BIC of two (0 if two were not tried); above 10 decides for two.
         mean_pixel_eV: Pixel width to which the background refers.
         warnings: What limits the result.
     """
@@ -153,7 +156,7 @@ def fit_spectrum(
     if dropped:
         notes.append(f"{dropped} pixels far above the fit left out as cosmic rays")
         fits = _fit_each(measured, counts, line_shape)
-    chosen = min(fits, key=lambda count: _bic(fits[count], measured))
+    chosen = _choose(fits, measured)
     if 1 in fits:
         _require_peak(fits[1], measured)
     gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 1 in fits and 2 in fits else 0.0
@@ -262,7 +265,8 @@ def _parameters(
 ) -> list[Parameter]:
     energy = measured.energy_eV
     low, high = float(energy[0]), float(energy[-1])
-    narrowest = float(np.median(measured.pixel_eV))
+    # Nothing at 80 K or above is narrower; a noise spike is.
+    narrowest = max(2.0 * float(np.median(measured.pixel_eV)), _NARROWEST_EV)
     widest = 0.5 * (high - low)
     bounds = {
         "counts": (0.0, math.inf),
@@ -334,6 +338,15 @@ def _bic(solution: Solution, measured: EnergySpectrum) -> float:
     if not solution.converged:
         return math.inf
     return _penalised(solution) + len(solution.parameters) * math.log(measured.energy_eV.size)
+
+
+def _choose(fits: dict[int, Solution], measured: EnergySpectrum) -> int:
+    """Number of peaks by the criterion of the module's docstring."""
+    chosen = min(fits)
+    for count in sorted(fits):
+        if _bic(fits[chosen], measured) - _bic(fits[count], measured) > _BIC_STEP:
+            chosen = count
+    return chosen
 
 
 def _best(fits: dict[int, Solution], measured: EnergySpectrum) -> Solution:

@@ -1,0 +1,90 @@
+"""How far a parameter can go before the likelihood has fallen: profile likelihood by repeated warm fits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from labctl.fitting.solver import Model, Solution, Statistic, solve
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Ends of a profile-likelihood interval; None where the bound of the parameter came first."""
+
+    low: float | None
+    high: float | None
+
+
+def profile_interval(
+    model: Model, statistic: Statistic, solution: Solution, name: str, *, rise: float = 1.0
+) -> Interval:
+    """Where the profile deviance of one parameter has risen by ``rise`` (1 for 68 %, 3.84 for 95 %).
+
+    All other free parameters are fitted again at every step. Priors count.
+
+    Args:
+        model, statistic: As given to the solver.
+        solution: The converged fit.
+        name: The parameter.
+        rise: Rise of the deviance; larger than 1 by the variance ratio where counts are over-dispersed.
+    """
+    index = solution.names.index(name)
+    step = math.sqrt(max(solution.covariance()[index, index], 0.0) * rise)
+    ends = [_end(model, statistic, solution, index, direction * step, rise) for direction in (-1.0, 1.0)]
+    return Interval(ends[0], ends[1])
+
+
+def _end(
+    model: Model, statistic: Statistic, solution: Solution, index: int, step: float, rise: float
+) -> float | None:
+    """One end by stepping out and then regula falsi on the square root of the rise, which is near linear."""
+    best = solution.deviance + solution.penalty
+    parameter = solution.parameters[index]
+    target = math.sqrt(rise)
+    inside, outside = (0.0, -target), None
+    values = solution.values
+    at = step
+    for _ in range(25):
+        bound = parameter.high if step > 0 else parameter.low
+        position = float(solution.values[index]) + at
+        beyond = position >= bound if step > 0 else position <= bound
+        position = bound if beyond else position
+        fitted = _held(model, statistic, solution, index, position, values)
+        if fitted is None:
+            return None
+        values = fitted.values
+        excess = math.sqrt(max(fitted.deviance + fitted.penalty - best, 0.0)) - target
+        if abs(excess) < 0.01 * target:
+            return position
+        distance = position - float(solution.values[index])
+        if excess < 0.0:
+            if beyond:
+                return None
+            inside = (distance, excess)
+        else:
+            outside = (distance, excess)
+        if outside is None:
+            at = distance * min(max(target / max(excess + target, 0.1 * target), 1.2), 3.0)
+        else:
+            share = -inside[1] / (outside[1] - inside[1])
+            at = inside[0] + min(max(share, 0.05), 0.95) * (outside[0] - inside[0])
+    return float(solution.values[index]) + at
+
+
+def _held(
+    model: Model, statistic: Statistic, solution: Solution, index: int, position: float, values: np.ndarray
+) -> Solution | None:
+    parameters = [p if p.fixed else p.at(float(v)) for p, v in zip(solution.parameters, values, strict=True)]
+    own = solution.parameters[index]
+    prior = own.prior
+    parameters[index] = replace(own, start=position, fixed=True, prior=None)
+    fitted = solve(model, statistic, parameters)
+    if not fitted.converged:
+        return None
+    if prior is None:
+        return fitted
+    # A fixed parameter's own prior still weighs on where it is held.
+    return replace(fitted, penalty=fitted.penalty + ((position - prior.value) / prior.error) ** 2)
