@@ -76,20 +76,21 @@ def execute(
     sequence = load_sequence(sequence_path)
     config = load_rig(rig_path or Path(simulators.__file__).with_name("rig.toml"))
     stop = StopFlag()
-    with Interrupt(stop) as interrupt, ExitStack() as stack:
+    # Opening is not broken off in the middle either: every call in it has a deadline, and an exception out of
+    # nowhere inside a vendor library's callback would be lost there.
+    with Interrupt(stop) as interrupt, interrupt.shielded(), ExitStack() as stack:
         simulation: Simulation | None = None
         if simulate:
             simulation = _simulation(config, sequence, args)
-            with interrupt.shielded():
-                rig = stack.enter_context(simulation)
-            if stop.requested:
-                raise KeyboardInterrupt
+            rig = stack.enter_context(simulation)
         else:
             rig = open_hardware(config)
-        stack.enter_context(rig)
-        sequence.check(rig)
-        with interrupt.shielded():
-            return _night(sequence, config, rig, simulation, args, out, stop)
+        if not stop.requested:
+            stack.enter_context(rig)
+            sequence.check(rig)
+        if stop.requested:
+            raise KeyboardInterrupt
+        return _night(sequence, config, rig, simulation, args, out, stop)
 
 
 def _simulation(config: RigConfig, sequence: Sequence, args: argparse.Namespace) -> Simulation:
