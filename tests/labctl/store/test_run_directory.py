@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -31,8 +32,14 @@ LATEST_S = 60.0
 
 def python(script: str, *words: str) -> subprocess.Popen[str]:
     """Start a Python of our own that runs ``script``."""
+    here = str(Path(__file__).resolve().parents[3])
+    paths = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
-        [sys.executable, "-c", script, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
     )
 
 
@@ -164,7 +171,6 @@ def test_a_state_file_that_cannot_be_read_reads_as_interrupted(run: RunDirectory
 KILLED = """
 import sys, itertools
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
 import numpy as np
 from labctl.store.point import PointData
 from labctl.store.run_directory import RunDirectory
@@ -184,13 +190,13 @@ for index in itertools.count():
 
 @pytest.mark.parametrize("lines", [1, 4, 9])
 def test_what_was_measured_stays_readable_after_kill_9(tmp_path: Path, lines: int) -> None:
-    worker = python(KILLED, str(tmp_path), str(Path(__file__).resolve().parents[3]))
+    worker = python(KILLED, str(tmp_path))
     assert worker.stdout is not None
     told = [worker.stdout.readline() for _ in range(lines)]
     worker.kill()  # SIGKILL; on Windows TerminateProcess
     rest, errors = worker.communicate(timeout=LATEST_S)
-    done = max(int(line) for line in [*told, *rest.splitlines()] if line.strip())
     assert errors == ""
+    done = max(int(line) for line in [*told, *rest.splitlines()] if line.strip())
 
     run = RunDirectory.open(run_directories(tmp_path)[0])
     problems: list[str] = []
