@@ -12,7 +12,9 @@ a V / sigma, that is over (V / sigma)^3 unit cells of edge a, and never over mor
     1 / N_coh = 1 / N_dot + (sigma(T) / V)^3,   N_dot = dot volume / a^3,   V = eta hbar^2 / (2 M a^2).
 
 eta is one number for all materials, set so that an 8 nm CsPbBr3 dot has the A_X = 41 K of the measured
-lifetimes under UV (3.48 ns at 300 K, 2.40 ns at 80 K). The form is ours; A_X(D, composition) then follows.
+lifetimes under UV (3.48 ns at 300 K, 2.40 ns at 80 K). The form is ours; A_X(D, composition) then follows as
+the exponent of the law that meets it at 80 and 300 K. Between the two the model lies above the law (it levels
+off on cooling, as the disorder does); crossover temperatures and phase diagrams are those of the law.
 """
 
 from __future__ import annotations
@@ -135,12 +137,15 @@ def crossover_temperature_K(exponent_K: npt.ArrayLike, threshold: float = CROSSO
 def diameter_diagram(
     material: Material, temperature_K: Sequence[float], diameter_nm: Sequence[float]
 ) -> FloatArray:
-    """Phase diagram over temperature and diameter: R_X of the model, (n_temperatures, n_diameters).
+    """Phase diagram over temperature and diameter: R_X of the law, (n_temperatures, n_diameters).
+
+    Its contour at a threshold is :func:`crossover_temperature_K` of the same exponents.
 
     Raises:
         ValueError: as :func:`coherence_number`.
     """
-    return rate_ratio(material, np.asarray(temperature_K, dtype=float)[:, None], np.asarray(diameter_nm))
+    exponent = rate_exponent_K(material, np.asarray(diameter_nm))
+    return law_rate_ratio(exponent, np.asarray(temperature_K, dtype=float)[:, None])
 
 
 def composition_diagram(
@@ -151,15 +156,13 @@ def composition_diagram(
     *,
     diameter_nm: float,
 ) -> FloatArray:
-    """Phase diagram over temperature and composition: R_X of the model, (n_temperatures, n_shares).
+    """Phase diagram over temperature and composition: R_X of the law, (n_temperatures, n_shares).
 
     Raises:
         ValueError: as :func:`coherence_number` and :func:`labctl.emission.dot_material.alloy`.
     """
-    columns = [
-        rate_ratio(alloy(first, second, share), temperature_K, diameter_nm) for share in share_of_second
-    ]
-    return np.stack(columns, axis=1)
+    exponent = [float(rate_exponent_K(alloy(first, second, share), diameter_nm)) for share in share_of_second]
+    return law_rate_ratio(exponent, np.asarray(temperature_K, dtype=float)[:, None])
 
 
 def biexciton_binding_eV(material: Material, temperature_K: npt.ArrayLike) -> FloatArray:

@@ -167,20 +167,36 @@ def test_cspbbr3_of_8_nm_crosses_over_where_the_coupled_peak_appears():
     assert 170 < crossover < 220
 
 
-def test_the_diameter_diagram_is_the_rate_ratio_on_a_grid():
+def test_the_diameter_diagram_meets_the_model_at_80_and_300_k():
     material = load_material("CsPbBr3")
     diagram = diameter_diagram(material, [80.0, 300.0], [5.0, 8.0, 12.0])
     assert diagram.shape == (2, 3)
     npt.assert_allclose(diagram[1], 1.0)
-    assert diagram[0, 1] == pytest.approx(float(rate_ratio(material, 80.0, 8.0)))
+    npt.assert_allclose(diagram[0], rate_ratio(material, 80.0, [5.0, 8.0, 12.0]))
     assert np.all(np.diff(diagram[0]) > 0)
+
+
+def test_the_diagrams_contour_is_the_crossover_temperature():
+    material = load_material("CsPbBr3")
+    diameters = [6.0, 8.0, 12.0]
+    crossover = crossover_temperature_K(rate_exponent_K(material, diameters), 1.3)
+    diagram = diameter_diagram(material, list(crossover), diameters)
+    npt.assert_allclose(np.diag(diagram), 1.3)
+
+
+def test_the_model_levels_off_where_the_law_does_not():
+    material = load_material("CsPbBr3")
+    law = law_rate_ratio(rate_exponent_K(material, 8.0), [20.0, 150.0])
+    model = rate_ratio(material, [20.0, 150.0], 8.0)
+    assert model[0] < law[0]
+    assert model[1] > law[1]
 
 
 def test_the_composition_diagram_joins_its_pure_ends():
     bromide, iodide = load_material("CsPbBr3"), load_material("CsPbI3")
     diagram = composition_diagram(bromide, iodide, [80.0, 200.0], [0.0, 0.5, 1.0], diameter_nm=8.0)
-    npt.assert_allclose(diagram[:, 0], rate_ratio(bromide, [80.0, 200.0], 8.0))
-    npt.assert_allclose(diagram[:, 2], rate_ratio(iodide, [80.0, 200.0], 8.0))
+    npt.assert_allclose(diagram[:, [0]], diameter_diagram(bromide, [80.0, 200.0], [8.0]))
+    npt.assert_allclose(diagram[:, [2]], diameter_diagram(iodide, [80.0, 200.0], [8.0]))
 
 
 def test_the_biexcitons_lattice_binding_is_half_and_freezes_out():
