@@ -181,7 +181,7 @@ def fit_g2(pairs: PairBlocks, options: G2Options) -> G2Fit:
     counts = (options.n_lifetimes,) if options.n_lifetimes else (1, 2)
     fits: dict[int, tuple[Solution, float]] = {}
     for n in counts:
-        fits[n] = _with_dead_time(histogram, options, n, guess, one)
+        fits[n] = _with_dead_time(histogram, options, n, one)
     gain = 0.0
     if 1 in fits and 2 in fits:
         gain = _bic_gain(fits[1][0], fits[2][0], histogram, (1.0 + _mu(histogram, one, 0.0)) ** 2)
@@ -311,16 +311,17 @@ def _solve(
 
 
 def _with_dead_time(
-    histogram: _Histogram, options: G2Options, n: int, guess: Array, one: Solution
+    histogram: _Histogram, options: G2Options, n: int, one: Solution
 ) -> tuple[Solution, float]:
     """Solution and the mu its model used; the correction is repeated until mu stands."""
-    solution = _solve(histogram, options, n, np.array([one.values[1], one.values[-2], one.values[2]]), mu=0.0)
-    if options.form != "exact" or options.dead_time_s < 5.0 * float(solution.values[-3]):
-        return solution, 0.0
-    mu = 0.0
+    guess = one.values[[1, -2, 2]]
+    if options.form != "exact" or options.dead_time_s < 5.0 * float(one.values[2]):
+        return _solve(histogram, options, n, guess, mu=0.0), 0.0
+    mu = min(_mu(histogram, one, 1.0), 5.0)
+    solution = _solve(histogram, options, n, guess, mu=mu)
     for _ in range(3):
         fresh = min(_mu(histogram, solution, 1.0), 5.0)
-        if abs(fresh - mu) < 1e-3 * max(fresh, 1e-3) or fresh < 1e-4:
+        if abs(fresh - mu) < 1e-3 * fresh:
             break
         mu = fresh
         solution = _solve(histogram, options, n, guess, mu=mu, start=solution.values)
@@ -394,28 +395,30 @@ def _result(
 def _widened(
     histogram: _Histogram, options: G2Options, solution: Solution, mu_model: float, covariance: Array
 ) -> Array:
-    """Error of a poorly known fast lifetime from the profile likelihood's upper side.
+    """Errors of the lifetimes from the profile likelihood where the fast one is poorly known.
 
-    The likelihood of a weak fast component is lopsided: a lifetime that came out short has a small curvature
-    error and a long way up. Correlations are kept, variances and covariances of that parameter scaled.
+    The likelihood of a weak fast component is lopsided: a fast lifetime that came out short has a small
+    curvature error and a long way up, and drags the slow one along. The longer side becomes the error;
+    correlations are kept.
     """
     index = solution.names.index("lifetime_fast_s")
-    error, value = math.sqrt(covariance[index, index]), float(solution.values[index])
-    if "lifetime_fast_s" in solution.at_bound or not 0.15 * value < error < value:
+    bound = "lifetime_fast_s" in solution.at_bound
+    fast, error = float(solution.values[index]), math.sqrt(covariance[index, index])
+    if not bound and error < 0.15 * fast:
         return covariance
-    plain = float(solution.covariance()[index, index])
     model = PairModel(histogram.edges_s, histogram.accidentals, 2, options.form, mu_model)
-    interval = profile_interval(
-        model,
-        PoissonCounts(histogram.counts),
-        solution,
-        "lifetime_fast_s",
-        rise=max(error**2 / plain, 0.5),
-    )
-    upward = (interval.high - value) if interval.high is not None else value
-    factor = max(upward / error, 1.0)
+    statistic = PoissonCounts(histogram.counts)
+    plain = solution.covariance()
     scale = np.ones(len(solution.values))
-    scale[index] = factor
+    for i in [index + 1] if bound or error >= fast else [index, index + 1]:
+        if solution.names[i] in solution.at_bound:
+            continue
+        sigma = math.sqrt(covariance[i, i])
+        rise = max(float(covariance[i, i] / plain[i, i]), 0.5)
+        interval = profile_interval(model, statistic, solution, solution.names[i], rise=rise)
+        best = float(solution.values[i])
+        ends = [abs(end - best) for end in (interval.low, interval.high) if end is not None]
+        scale[i] = max([1.0, *(end / sigma for end in ends)])
     return np.asarray(covariance * np.outer(scale, scale))
 
 

@@ -16,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.emission.components import pair_shares
-from labctl.emission.response import (
-    first_photon,
-    two_sided_cumulative_gradient,
-)
+from labctl.emission.response import first_photon
+from labctl.fitting.pair_kernel import bin_means, mixture_means
 
 Array = NDArray[np.float64]
 Form = Literal["exact", "naive"]
@@ -109,11 +107,10 @@ class PairModel:
     def density(self, shape: Array) -> tuple[Array, Array]:
         """Mean of A(tau) over each bin, per second (n,), and its derivatives by the shape (n, p - 2)."""
         delay, sigma = float(shape[-2]), float(shape[-1])
-        x = self.edges_s - delay
         if self.mu > 0.0:
-            return self._first_photon_density(x, shape)
+            return self._first_photon_density(shape)
         lifetimes = [float(t) for t in (shape[:1] if self.n_lifetimes == 1 else shape[1:3])]
-        parts = [self._kernel(x, lifetime, sigma) for lifetime in lifetimes]
+        parts = [self._kernel(delay, lifetime, sigma) for lifetime in lifetimes]
         if self.n_lifetimes == 1:
             value, by_delay, by_lifetime, by_sigma = parts[0]
             return value, np.stack([by_lifetime, by_delay, by_sigma], axis=1)
@@ -131,18 +128,13 @@ class PairModel:
         ]
         return fast_share * fast[0] + slow_share * slow[0], np.stack(columns, axis=1)
 
-    def _kernel(self, x: Array, lifetime_s: float, sigma_s: float) -> tuple[Array, Array, Array, Array]:
-        """Mean over bins of one two-sided exponential; derivatives by delay, lifetime, sigma."""
-        width = np.diff(self.edges_s)
-        cumulative, by_x, by_lifetime, by_sigma = two_sided_cumulative_gradient(x, lifetime_s, sigma_s)
-        return (
-            np.diff(cumulative) / width,
-            -np.diff(by_x) / width,
-            np.diff(by_lifetime) / width,
-            np.diff(by_sigma) / width,
-        )
+    def _kernel(self, delay_s: float, lifetime_s: float, sigma_s: float) -> Array:
+        """Mean over bins of one two-sided exponential; derivatives by delay, lifetime, sigma: (4, n)."""
+        out = np.empty((4, self.accidentals.size))
+        bin_means(self.edges_s, delay_s, lifetime_s, sigma_s, out)
+        return out
 
-    def _first_photon_density(self, x: Array, shape: Array) -> tuple[Array, Array]:
+    def _first_photon_density(self, shape: Array) -> tuple[Array, Array]:
         """A(tau) of first photons, a mixture of many exponentials; derivatives by the decay's parameters.
 
         Shares and lifetimes of the mixture are cheap functions of the parameters, differentiated by central
@@ -161,17 +153,20 @@ class PairModel:
             share_down, lifetime_down = self._mixture(down)
             by_share[index] = (share_up - share_down) / (2.0 * step)
             by_lifetime[index] = (lifetime_up - lifetime_down) / (2.0 * step)
-        value = np.zeros(x.size - 1)
-        gradient = np.zeros((x.size - 1, shape.size))
-        for j in range(shares.size):
-            part, d_delay, d_lifetime, d_sigma = self._kernel(x, float(lifetimes[j]), float(shape[-1]))
-            value += shares[j] * part
-            gradient[:, :n_decay] += np.outer(part, by_share[:, j]) + np.outer(
-                shares[j] * d_lifetime, by_lifetime[:, j]
-            )
-            gradient[:, -2] += shares[j] * d_delay
-            gradient[:, -1] += shares[j] * d_sigma
-        return value, gradient
+        value = np.empty(self.accidentals.size)
+        gradient = np.empty((shape.size, value.size))
+        mixture_means(
+            self.edges_s,
+            shares,
+            lifetimes,
+            by_share,
+            by_lifetime,
+            float(shape[-2]),
+            float(shape[-1]),
+            value,
+            gradient,
+        )
+        return value, gradient.T
 
     def _mixture(self, shape: Array) -> tuple[Array, Array]:
         """Shares of the pairs and lifetimes of all exponentials in A(tau) of first photons."""
