@@ -96,6 +96,10 @@ class Ramp:
                 f"the supply reports {faults}",
                 advice="remove the cause, then clear the fault",
             )
+        if not flags.remote:
+            raise FaultError(
+                self.name, "the supply is in local mode", advice="set it to remote at its own panel"
+            )
         return flags.high_voltage_on
 
     def _move_voltage(self, present_kV: float, goal_kV: float) -> None:

@@ -60,6 +60,8 @@ class SpellmanSettings(TubeSettings):
         connect_timeout_s: Wall-clock deadline of connecting.
         attempts: How often a harmless request is sent.
         pacing_s: Least time between two requests.
+        filament_preheat_A: Preheat current, sent before each switching on; None: as the supply has it.
+        filament_limit_A: Filament current limit, likewise.
     """
 
     driver: Literal["spellman"] = "spellman"
@@ -79,9 +81,27 @@ class SpellmanSettings(TubeSettings):
     attempts: int = Field(default=3, ge=1, le=10)
     pacing_s: float = Field(default=0.02, ge=0, le=5)
 
+    filament_preheat_A: float | None = Field(default=None, gt=0, le=10)
+    filament_limit_A: float | None = Field(default=None, gt=0, le=10)
+
     @field_validator("model")
     @classmethod
     def _known_model(cls, model: str) -> str:
         if model not in MODELS:
             raise ValueError(f"unknown supply {model!r}; known: {', '.join(sorted(MODELS))}")
         return model
+
+    @model_validator(mode="after")
+    def _filament_scaling_known(self) -> Self:
+        wanted = self.filament_preheat_A is not None or self.filament_limit_A is not None
+        if wanted and MODELS[self.model].filament_full_scale_A is None:
+            raise ValueError(
+                f"filament currents cannot be set: their scaling is not known for {self.model!r}"
+            )
+        if (
+            self.filament_preheat_A is not None
+            and self.filament_limit_A is not None
+            and self.filament_preheat_A > self.filament_limit_A
+        ):
+            raise ValueError("filament_preheat_A must not be above filament_limit_A")
+        return self

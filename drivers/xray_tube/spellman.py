@@ -74,15 +74,16 @@ class SpellmanTube(XrayTube):
 
     @property
     def limits(self) -> TubeLimits:
-        """The smaller of the rig file's limits and the model's rating."""
-        settings, model = self.settings, self.model
+        """The smaller of the rig file's limits and the supply's rating, told by table or by itself."""
+        settings, model, told = self.settings, self.model, self.supply.told_scaling
+        told_kV, told_uA = (None, None) if told is None else (told.voltage_kV, told.current_uA)
 
-        def least(limit: float, rating: float | None) -> float:
-            return limit if rating is None else min(limit, rating)
+        def least(*limits: float | None) -> float:
+            return min(limit for limit in limits if limit is not None)
 
         return TubeLimits(
-            least(settings.maximum_voltage_kV, model.maximum_voltage_kV),
-            least(settings.maximum_current_uA, model.maximum_current_uA),
+            least(settings.maximum_voltage_kV, model.maximum_voltage_kV, told_kV),
+            least(settings.maximum_current_uA, model.maximum_current_uA, told_uA),
             least(settings.maximum_power_W, model.maximum_power_W),
         )
 
@@ -210,10 +211,14 @@ class SpellmanTube(XrayTube):
         ramp = self._ramp(guard, cancel)
         self._settled = False
         guard(lambda: None)
-        if self._note_flags(self.supply.flags()).high_voltage_on:
-            ramp.raise_if_tripped()
-        else:
-            ramp.raise_if_tripped()
+        self._note_flags(self.supply.flags())
+        if not ramp.raise_if_tripped():
+            settings = self.settings
+            guard(
+                lambda: self.supply.set_filament(
+                    preheat_A=settings.filament_preheat_A, limit_A=settings.filament_limit_A
+                )
+            )
             guard(lambda: self.supply.set_current(0.0))
             guard(lambda: self.supply.set_voltage(0.0))
             guard(self._switch_on)

@@ -34,6 +34,7 @@ class Flags:
     high_voltage_on: bool
     interlock_closed: bool
     fault: bool
+    remote: bool
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class Supply:
         self._with_checksum = with_checksum
         self._scaling: Scaling | None = None
 
+    @property
+    def told_scaling(self) -> Scaling | None:
+        """Full scales as far as they are known without asking."""
+        return self._scaling
+
     def scaling(self) -> Scaling:
         """Full scales: of the model's table, or asked from the supply once."""
         if self._scaling is None:
@@ -88,6 +94,7 @@ class Supply:
             interlock_closed=all(flag[name] for name in model.interlocks_closed)
             and not any(flag[name] for name in model.interlocks_open),
             fault=flag["fault"],
+            remote=not flag.get(model.remote_needed, False),
         )
 
     def monitors(self) -> Monitors:
@@ -155,6 +162,15 @@ class Supply:
         """Program the current."""
         counts = codec.to_counts(current_uA, self.scaling().current_uA)
         self._do(self.model.commands.set_current, counts)
+
+    def set_filament(self, *, preheat_A: float | None, limit_A: float | None) -> None:
+        """Program the filament's preheat current and current limit, where given."""
+        full_scale_A = self.model.filament_full_scale_A
+        commands = self.model.commands
+        for command, value_A in ((commands.filament_preheat, preheat_A), (commands.filament_limit, limit_A)):
+            if value_A is not None:
+                assert full_scale_A is not None, "the settings refuse filament currents for such a model"
+                self._do(command, codec.to_counts(value_A, full_scale_A))
 
     def switch_on(self) -> None:
         """High voltage on. Sent once, and never on a line that has just been opened again.

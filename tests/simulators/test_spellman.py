@@ -94,6 +94,16 @@ def test_ux_refuses_high_voltage_with_the_interlock_open(make: Callable[..., Ben
     assert not bench.tube.hv_on
 
 
+def test_mnx_tells_arc_and_temperature_by_its_inputs(make: Callable[..., Bench]) -> None:
+    bench = make(model="mnx50p50")
+    connection = bench.connect()
+    assert ask(connection, b"\x0276,\x03") == b"\x0276,0,0,0,0,0,0,0,0,\x03"
+    assert ask(connection, b"\x0232,\x03", wait_s=0.2) == b""
+    bench.tube.trips.update({"arc", "over_temperature"})
+    assert ask(connection, b"\x0276,\x03") == b"\x0276,0,0,0,0,0,0,1,1,\x03"
+    assert ask(connection, b"\x0222,\x03") == b"\x0222,0,0,1,\x03"
+
+
 def test_xrv_takes_the_command_but_stays_off_with_the_interlock_open(make: Callable[..., Bench]) -> None:
     bench = make(model="xrv")
     connection = bench.connect()
@@ -198,7 +208,7 @@ def test_it_wants_a_world_with_a_tube_and_a_known_model() -> None:
         SpellmanServer(world)
     world.close()
     other = World(tube=Tube())
-    with pytest.raises(ValueError, match="known: ux50p50, xrv"):
+    with pytest.raises(ValueError, match="known: mnx50p50, ux50p50, xrv"):
         SpellmanServer(other, model="ux9")
     other.close()
 
