@@ -19,7 +19,7 @@ from simulators.randomness import random_stream
 from simulators.shamrock import Kymera, ShutterRecord
 from simulators.world import WorldView
 
-ERROR_CODES = 20001
+USB_ERROR = 20089
 SUCCESS = 20002
 ACQ_DOWNFIFO_FULL = 20019
 NO_NEW_DATA = 20024
@@ -104,10 +104,14 @@ class Sdk2Camera:
         self.random_tracks = [(1, 1)]
         self.image = (1, 1, 1, self.sensor.columns, 1, self.sensor.rows)
 
+    def gone(self) -> bool:
+        """The camera's line is dead."""
+        return self.world.faults.active("camera.port_gone")
+
     # -- library and identity ------------------------------------------------------------------------------
 
     def GetAvailableCameras(self, number: Out) -> int:
-        number[0] = 1
+        number[0] = 0 if self.gone() else 1
         return SUCCESS
 
     def GetCameraHandle(self, index: int, handle: Out) -> int:

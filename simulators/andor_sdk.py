@@ -9,13 +9,12 @@ own, harvested by handing its ``define_functions`` a recorder.
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from simulators.andor_camera import ERROR_CODES, NOT_SUPPORTED, Sdk2Camera
+from simulators.andor_camera import NOT_SUPPORTED, USB_ERROR, Sdk2Camera
 from simulators.camera import Sensor
 from simulators.optics import Grating
 from simulators.shamrock import COMMUNICATION_ERROR, FLAT_GRATINGS, NOT_AVAILABLE, Kymera, Wiring
@@ -23,6 +22,17 @@ from simulators.world import WorldView
 
 # Data buffers: the vendor writes 32-bit integers through a ``long *``, whatever the platform's long is.
 _BUFFERS = frozenset({"arr", "CalibrationValues"})
+# Functions that the libraries answer by themselves.
+_WITHOUT_LINE = frozenset(
+    {
+        "GetAvailableCameras",
+        "GetVersionInfo",
+        "ShamrockClose",
+        "ShamrockGetFunctionReturnDescription",
+        "ShamrockGetNumberDevices",
+        "ShamrockInitialize",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,9 @@ class CallbackLibrary:
 
     Args:
         define_functions: pylablib's declaration of the library's functions.
-        model: Object with a method for each function that the stand-in knows.
-        failure: Code for a call in which the model raised (the simulated rig is gone, for example).
+        model: Object with a method for each function that the stand-in knows, a ``lock``, and ``gone()``: the
+            line to the instrument is dead.
+        failure: Code for a call over a dead line, or in which the model raised.
         not_supported: Code for a function that the model does not know.
         calls: Gets the name of each function called.
         errors: Gets what the model raised.
@@ -72,8 +83,7 @@ class CallbackLibrary:
         recorder = _Recorder()
         define_functions(recorder)
         for name, declared in recorder.declared.items():
-            method = getattr(model, name, None)
-            python = _guarded(name, method, model.lock, failure, not_supported, calls, errors)
+            python = _guarded(name, model, failure, not_supported, calls, errors)
             types = [
                 _callback_type(kind, argument)
                 for kind, argument in zip(declared.argtypes, declared.argnames, strict=True)
@@ -90,13 +100,14 @@ def _callback_type(kind: Any, argument: str) -> Any:
 
 def _guarded(
     name: str,
-    method: Callable[..., int] | None,
-    lock: threading.RLock,
+    model: Any,
     failure: int,
     not_supported: int,
     calls: list[str],
     errors: list[Exception],
 ) -> Callable[..., int]:
+    method: Callable[..., int] | None = getattr(model, name, None)
+
     def call(*arguments: Any) -> int:
         calls.append(name)
         if len(calls) > 20_000:
@@ -104,8 +115,10 @@ def _guarded(
         if method is None:
             return not_supported
         try:
-            with lock:
-                return method(*arguments)
+            if name not in _WITHOUT_LINE and model.gone():
+                return failure
+            with model.lock:
+                return int(method(*arguments))
         except Exception as error:
             # An exception must not leave a C callback: it becomes a failure of the line.
             errors.append(error)
@@ -157,7 +170,7 @@ def installed(
     camera_library = CallbackLibrary(
         atmcd32d_defs.define_functions,
         camera,
-        failure=ERROR_CODES,
+        failure=USB_ERROR,
         not_supported=NOT_SUPPORTED,
         calls=calls,
         errors=errors,

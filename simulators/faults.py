@@ -35,6 +35,7 @@ FAULTS: dict[str, str] = {
     "tube.arc": "the tube arcs: over-current fault, high voltage trips",
     "tube.over_temperature": "the tube is too hot",
     "tube.current_drift": "the tube current drifts away from its set point",
+    "camera.port_gone": "the USB line to spectrograph and camera is dead until it is cleared",
     "camera.not_stabilised": "the camera's cooler does not hold its temperature",
     "camera.acquisition_error": "the camera breaks off an acquisition",
     "camera.cosmic_ray": "cosmic rays hit every frame",

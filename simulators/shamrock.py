@@ -164,6 +164,10 @@ class Kymera:
             out[0] = value
         return code
 
+    def gone(self) -> bool:
+        """The spectrograph's line is dead."""
+        return self.world.faults.active("camera.port_gone")
+
     # -- library and identity ------------------------------------------------------------------------------
 
     def ShamrockInitialize(self, path: Address) -> int:
@@ -179,7 +183,7 @@ class Kymera:
     def ShamrockGetNumberDevices(self, number: Out) -> int:
         if not self.initialised:
             return NOT_INITIALIZED
-        number[0] = 1
+        number[0] = 0 if self.gone() else 1
         return SUCCESS
 
     def ShamrockGetFunctionReturnDescription(self, code: int, text: Address, size: int) -> int:

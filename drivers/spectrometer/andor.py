@@ -17,24 +17,25 @@ from drivers.errors import (
     InstrumentConnectionError,
     InstrumentError,
     InstrumentTimeoutError,
-    LimitError,
 )
-from drivers.spectrometer.andor_camera import AndorCamera, Timings
-from drivers.spectrometer.andor_library import AcquisitionError, load_pylablib, speaking
+from drivers.spectrometer.andor_camera import AndorCamera
+from drivers.spectrometer.andor_check import self_test
+from drivers.spectrometer.andor_connection import AndorConnection, set_read_mode
+from drivers.spectrometer.andor_library import AcquisitionError
+from drivers.spectrometer.andor_series import Exposure, Series, SeriesRequest, wait
 from drivers.spectrometer.andor_settings import AndorSettings
 from drivers.spectrometer.base import CameraNoise, Spectrometer, SpectrometerStatus, SpectrumFrame
 from drivers.spectrometer.kymera import Kymera
+from drivers.traffic import TrafficLog
 
-# Looking at the camera this often finds a broken-off acquisition or a pulled cable early.
-POLL_S = 1.0
 COOLER_POLL_S = 2.0
-LATE_S = 10.0
-RETRY_PAUSE_S = 1.0
-LONGEST_EXPOSURE_S = 3600.0
 
 
 class AndorSpectrometer(Spectrometer):
     """Spectrograph and camera as one instrument.
+
+    A lost connection is opened again by the next call, with growing pauses between the tries; the cooler is
+    never switched on by that.
 
     Args:
         name: The instrument's name in the rig file.
@@ -50,10 +51,7 @@ class AndorSpectrometer(Spectrometer):
     ) -> None:
         super().__init__(name, settings, clock=clock)
         self.settings = settings
-        self._vendor = vendor
-        self._spectrograph: Kymera | None = None
-        self._camera: AndorCamera | None = None
-        self._identity: Identity | None = None
+        self._connection = AndorConnection(name, settings, clock, vendor)
         self._in_use = threading.Lock()
         self._last_temperature: tuple[Reading, bool] | None = None
 
@@ -66,90 +64,51 @@ class AndorSpectrometer(Spectrometer):
 
         Raises:
             InstrumentConnectionError: One of the two is not there.
-            LimitError: The camera cannot combine ``readout_speed`` and ``preamp_gain``.
+            LimitError: The camera cannot do what the settings ask for.
             MissingDriverError: pylablib or Andor's library is not installed.
         """
-        if self._camera is not None:
-            return
-        package = self._vendor or load_pylablib(self.name, self.settings.library_folder)
-        with speaking(self.name, "open the spectrograph"):
-            device = package.ShamrockSpectrograph(self.settings.spectrograph_index)
-        spectrograph = Kymera(self.name, device, package.Shamrock.lib)
-        try:
-            camera = AndorCamera.opened(
-                self.name,
-                package,
-                self.settings.camera_index,
-                temperature_C=self.settings.camera_temperature_C,
-                fan=self.settings.fan,
-            )
-        except BaseException:
-            spectrograph.close()
-            raise
-        self._spectrograph, self._camera = spectrograph, camera
-        try:
-            self._set_up(spectrograph, camera)
-        except BaseException:
-            self._release()
-            raise
-
-    def _set_up(self, spectrograph: Kymera, camera: AndorCamera) -> None:
-        camera.set_amplifier(self.settings.readout_speed, self.settings.preamp_gain)
-        if self.settings.read_mode == "single-track":
-            camera.read_track(self.settings.track_centre_row, self.settings.track_rows)
-        else:
-            camera.read_full_vertical_binning()
-        spectrograph.fit_camera(camera.columns, camera.pixel_um)
-        if self.settings.shutter == "camera" and spectrograph.has_shutter():
-            spectrograph.set_shutter("bnc")
-        self._identity = Identity(
-            make="Andor",
-            model=f"spectrograph with {camera.model()}",
-            serial_number=f"{spectrograph.serial_number()}, {camera.serial_number()}",
-        )
+        self._connection.open()
 
     def close(self) -> None:
         """Close the shutter, warm the sensor up as the settings say, release both. Never raises."""
-        if self._camera is None:
+        if not self._connection.wanted:
             return
-        with suppress(Exception):
-            self._camera.abort()
-        with suppress(Exception):
-            self._set_shutter(False)
-        if self.settings.warm_up_before_close_C is not None:
+        if not self._connection.lost:
             with suppress(Exception):
-                self.warm_up()
-        self._release()
-
-    def _release(self) -> None:
-        camera, spectrograph = self._camera, self._spectrograph
-        self._camera = self._spectrograph = self._identity = self._last_temperature = None
-        for part in (camera, spectrograph):
-            if part is not None:
+                self.camera.abort()
+            with suppress(Exception):
+                self._set_shutter(False)
+            if self.settings.warm_up_before_close_C is not None:
                 with suppress(Exception):
-                    part.close()
+                    self.warm_up()
+        self._connection.close()
+        self._last_temperature = None
 
     @property
     def spectrograph(self) -> Kymera:
         """The spectrograph: slits, filter, mirrors, offsets. Raises ``InstrumentConnectionError``."""
-        if self._spectrograph is None:
-            raise InstrumentConnectionError(self.name, "the spectrograph is not open")
-        return self._spectrograph
+        return self._connection.spectrograph
 
     @property
     def camera(self) -> AndorCamera:
         """The camera: read-out, cooler. Raises ``InstrumentConnectionError``."""
-        if self._camera is None:
-            raise InstrumentConnectionError(self.name, "the camera is not open")
-        return self._camera
+        return self._connection.camera
+
+    @property
+    def traffic(self) -> TrafficLog:
+        """Every call of the vendor's libraries with its result."""
+        return self._connection.traffic
+
+    @property
+    def reconnects(self) -> int:
+        """How often a lost connection was opened again."""
+        return self._connection.reconnects
 
     # -- state ---------------------------------------------------------------------------------------------
 
     def identify(self) -> Identity:
         """Make, model of the camera head, serial numbers of both."""
-        if self._identity is None:
-            raise InstrumentConnectionError(self.name, "it is not open")
-        return self._identity
+        return self._connection.identity
 
     @property
     def noise(self) -> CameraNoise:
@@ -160,6 +119,18 @@ class AndorSpectrometer(Spectrometer):
             self.settings.saturation_counts,
         )
 
+    def response(self, wavelengths_nm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Relative response at these wavelengths from the rig file's ``response``, largest entry 1."""
+        if not self.settings.response:
+            return np.ones_like(wavelengths_nm)
+        table = np.array(self.settings.response)
+        found = np.interp(wavelengths_nm, table[:, 0], table[:, 1])
+        return np.asarray(found / table[:, 1].max())
+
+    def self_test(self) -> tuple[str, ...]:
+        """What in the rig file does not fit the instrument, in words; empty when all is well."""
+        return self_test(self.spectrograph, self.camera, self.settings)
+
     def status(self) -> SpectrometerStatus:
         """Ask spectrograph and camera. While a frame is exposed the temperature is the last one before."""
         faults: list[str] = []
@@ -167,17 +138,17 @@ class AndorSpectrometer(Spectrometer):
             acquiring = self.camera.acquiring()
             state = "acquiring" if acquiring else "idle"
         except AcquisitionError as error:
-            acquiring, state = False, "unknown"
+            state = "unknown"
             faults.append(error.what)
         temperature, stabilised = self._temperature()
-        grating = self.spectrograph.grating()
+        spectrograph = self.spectrograph
         return SpectrometerStatus(
             connected=True,
             state=state,
             faults=tuple(faults),
             read_at_s=self.clock.now(),
-            grating_lines_per_mm=self.spectrograph.gratings()[grating - 1][0],
-            centre_wavelength=Reading(self.spectrograph.centre_nm(), "nm", "measured", self.clock.now()),
+            grating_lines_per_mm=spectrograph.gratings()[spectrograph.grating() - 1][0],
+            centre_wavelength=Reading(spectrograph.centre_nm(), "nm", "measured", self.clock.now()),
             shutter_open=self._shutter_open(),
             camera_temperature=temperature,
             camera_stabilised=stabilised,
@@ -213,8 +184,8 @@ class AndorSpectrometer(Spectrometer):
         """Wavelength at the centre of each pixel, shape (n_pixels,), increasing.
 
         Raises:
-            FaultError: The spectrograph's calibration does not rise over the pixels, for example at zero
-                order or with ``mirrored`` set wrongly.
+            FaultError: The spectrograph's calibration does not rise over the pixels, for example with
+                ``mirrored`` set wrongly.
         """
         found = self.spectrograph.wavelengths_nm()
         if self.settings.mirrored:
@@ -236,8 +207,9 @@ class AndorSpectrometer(Spectrometer):
             LimitError: The camera cannot be that cold.
             InstrumentTimeoutError: Not stable within ``cool_timeout_s``; the cooler stays on.
         """
+        goal_C = self.settings.camera_temperature_C
         with self._exclusive():
-            self.camera.cool_to(self.settings.camera_temperature_C)
+            self.camera.cool_to(goal_C)
             end_s = self.clock.now() + self.settings.cool_timeout_s
             while True:
                 celsius, state = self.camera.temperature()
@@ -247,12 +219,11 @@ class AndorSpectrometer(Spectrometer):
                     raise InstrumentTimeoutError(
                         self.name,
                         f"the camera is at {celsius:.1f} degC ({state}) after "
-                        f"{self.settings.cool_timeout_s:g} s, not stable at "
-                        f"{self.settings.camera_temperature_C:g} degC",
+                        f"{self.settings.cool_timeout_s:g} s, not stable at {goal_C:g} degC",
                         done="The cooler stays on",
                         advice="Check the camera's fan and cooling water, or choose a warmer temperature",
                     )
-                if self._wait(cancel, COOLER_POLL_S):
+                if wait(self.clock, cancel, COOLER_POLL_S):
                     return
 
     def warm_up(self, *, cancel: threading.Event | None = None) -> None:
@@ -276,7 +247,7 @@ class AndorSpectrometer(Spectrometer):
                         f"{self.settings.warm_up_timeout_s:g} s",
                         done="The cooler is off",
                     )
-                if self._wait(cancel, COOLER_POLL_S):
+                if wait(self.clock, cancel, COOLER_POLL_S):
                     return
 
     # -- frames --------------------------------------------------------------------------------------------
@@ -288,95 +259,95 @@ class AndorSpectrometer(Spectrometer):
         *,
         shutter_open: bool,
         cancel: threading.Event | None = None,
+        cycle_s: float = 0.0,
     ) -> Iterator[SpectrumFrame]:
         """Take ``number`` frames one after the other, each given as soon as it is read out.
 
         Closing the iterator, or setting ``cancel``, aborts the acquisition; the shutter is closed at the end
         in any case. A broken-off acquisition is taken again ``acquisition_retries`` times.
 
+        Args:
+            number: Number of frames.
+            exposure_s: Exposure of each.
+            shutter_open: False for dark frames.
+            cancel: Ends the series early.
+            cycle_s: From the start of one frame to that of the next; 0: as fast as the camera can.
+
         Raises:
-            LimitError: ``number`` or ``exposure_s`` makes no sense; nothing was started.
+            LimitError: Numbers that make no sense; nothing was started.
             AcquisitionError: The camera broke off again and again.
             InstrumentTimeoutError: A frame did not come in time.
         """
-        if number < 1 or not 0.0 < exposure_s <= LONGEST_EXPOSURE_S:
-            raise LimitError(
-                self.name,
-                f"{number} frames of {exposure_s:g} s were asked for: at least 1 frame needed, "
-                f"of above 0 and up to {LONGEST_EXPOSURE_S:g} s",
-                done="Nothing was started",
-            )
-        return self._frames(number, exposure_s, shutter_open, cancel)
+        request = SeriesRequest(number, exposure_s, cycle_s)
+        request.check(self.name)
+        return self._frames(request, shutter_open, cancel)
 
     def _frames(
-        self, number: int, exposure_s: float, shutter_open: bool, cancel: threading.Event | None
+        self, request: SeriesRequest, shutter_open: bool, cancel: threading.Event | None
     ) -> Iterator[SpectrumFrame]:
-        with self._exclusive():
-            taken = failures = 0
-            try:
-                self._set_shutter(shutter_open)
-                while taken < number:
-                    try:
-                        for frame in self._series(number - taken, exposure_s, shutter_open, cancel):
-                            taken, failures = taken + 1, 0
-                            yield frame
-                        return
-                    except AcquisitionError:
-                        failures += 1
-                        if failures > self.settings.acquisition_retries:
-                            raise
-                        self.camera.abort()
-                        if self._wait(cancel, RETRY_PAUSE_S):
-                            return
-            finally:
-                with suppress(InstrumentError):
-                    self.camera.abort()
-                if shutter_open:
-                    self._set_shutter(False)
-
-    def _series(
-        self, number: int, exposure_s: float, shutter_open: bool, cancel: threading.Event | None
-    ) -> Iterator[SpectrumFrame]:
-        camera = self.camera
-        times = camera.prepare(number, exposure_s)
-        temperature, _ = self._temperature()
-        began_s = self.clock.now()
-        camera.start()
-        for index in range(number):
-            if not self._await_frame(index, began_s, times, cancel):
-                return
-            counts = camera.frame(index).sum(axis=0)
-            yield SpectrumFrame(
-                counts=np.ascontiguousarray(counts[::-1] if self.settings.mirrored else counts),
-                exposure_s=times.exposure_s,
-                began_s=began_s + index * times.cycle_s,
-                shutter_open=shutter_open,
-                camera_temperature=temperature,
-            )
-
-    def _await_frame(
-        self, index: int, began_s: float, times: Timings, cancel: threading.Event | None
-    ) -> bool:
-        """Wait for frame ``index``; False when cancelled."""
-        due_s = began_s + (index + 1) * times.cycle_s
-        while True:
-            running = self.camera.acquiring()
-            if self.camera.frames_ready() > index:
-                return True
-            now_s = self.clock.now()
-            if not running:
-                raise AcquisitionError(self.name, f"the acquisition ended before frame {index}")
-            if now_s > due_s + LATE_S + 0.1 * times.cycle_s:
-                raise InstrumentTimeoutError(
-                    self.name,
-                    f"frame {index} of {times.exposure_s:g} s did not come within {now_s - began_s:.1f} s",
-                    done="The acquisition was stopped",
-                    advice="Check the camera's cable, and that no external trigger is expected",
+        with self._exclusive(), self._shutter(shutter_open):
+            temperature, _ = self._temperature()
+            for frame in self._series(request, cancel):
+                counts = frame.image.sum(axis=0)
+                yield SpectrumFrame(
+                    counts=np.ascontiguousarray(counts[::-1] if self.settings.mirrored else counts),
+                    exposure_s=frame.exposure_s,
+                    began_s=frame.began_s,
+                    shutter_open=shutter_open,
+                    camera_temperature=temperature,
                 )
-            if self._wait(cancel, min(max(due_s - now_s, 0.02), POLL_S)):
-                return False
 
-    # -- shutter and waiting -------------------------------------------------------------------------------
+    def image(
+        self,
+        exposure_s: float,
+        *,
+        shutter_open: bool,
+        row_bin: int = 1,
+        column_bin: int = 1,
+        cancel: threading.Event | None = None,
+    ) -> NDArray[np.int64] | None:
+        """One image, to find the fibre's rows: counts, shape (n_rows / row_bin, n_columns / column_bin).
+
+        The read mode of the rig file is set again afterwards. None when cancelled.
+
+        Raises:
+            LimitError: The binning does not divide the sensor, or an exposure that makes no sense.
+        """
+        request = SeriesRequest(1, exposure_s)
+        request.check(self.name)
+        with self._exclusive():
+            self.camera.read_image(row_bin=row_bin, column_bin=column_bin)
+            try:
+                with self._shutter(shutter_open):
+                    found = next(self._series(request, cancel), None)
+            finally:
+                with suppress(InstrumentConnectionError):
+                    set_read_mode(self.camera, self.settings)
+        if found is None:
+            return None
+        return np.ascontiguousarray(found.image[:, ::-1] if self.settings.mirrored else found.image)
+
+    def _series(self, request: SeriesRequest, cancel: threading.Event | None) -> Iterator[Exposure]:
+        return Series(self.camera, self.clock, self.settings.acquisition_retries).frames(request, cancel)
+
+    # -- shutter -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _shutter(self, is_open: bool) -> Iterator[None]:
+        """The shutter for one series: set before, acquisition stopped and shutter closed after."""
+        self._set_shutter(is_open)
+        try:
+            yield
+        except BaseException:
+            # The error that brought us here is the one to show.
+            with suppress(Exception):
+                self.camera.abort()
+            with suppress(Exception):
+                self._set_shutter(False)
+            raise
+        self.camera.abort()
+        if is_open:
+            self._set_shutter(False)
 
     def _set_shutter(self, is_open: bool) -> None:
         if self.settings.shutter == "camera":
@@ -388,13 +359,6 @@ class AndorSpectrometer(Spectrometer):
         if self.settings.shutter == "camera":
             return self.camera.signal_open()
         return self.spectrograph.shutter() == "opened"
-
-    def _wait(self, cancel: threading.Event | None, seconds: float) -> bool:
-        """Let time pass; True when cancelled."""
-        if cancel is None:
-            self.clock.sleep(seconds)
-            return False
-        return self.clock.wait(cancel, seconds)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

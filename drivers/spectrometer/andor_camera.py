@@ -13,20 +13,17 @@ A thin layer over pylablib's ``AndorSDK2Camera`` that goes round what pylablib 1
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import FaultError, LimitError
-from drivers.spectrometer.andor_library import speaking
+from drivers.spectrometer.vendor_line import VendorLine
 
 IDLE = 20073
 
-Result = TypeVar("Result")
 ReadMode = Literal["full-vertical-binning", "single-track", "image"]
 CoolerState = Literal["off", "not_reached", "not_stabilized", "stabilized", "drifted"]
 Fan = Literal["full", "low", "off"]
@@ -70,26 +67,29 @@ class AndorCamera:
     """An open camera. Thread-safe: one call at a time.
 
     Args:
-        name: Name of the instrument, for messages.
+        line: The way to the vendor's library.
         device: pylablib's open ``AndorSDK2Camera``.
         library: pylablib's wrapper of the C library.
     """
 
-    def __init__(self, name: str, device: Any, library: Any) -> None:
-        self.name = name
+    def __init__(self, line: VendorLine, device: Any, library: Any) -> None:
+        self.name = line.name
+        self._line = line
+        self._ask = line.ask
         self._device = device
         self._library = library
-        self._lock = threading.RLock()
         device._default_image_dtype = "<u4"
         self.columns, self.rows = (int(n) for n in self._ask("read the size", device.get_detector_size))
         self.pixel_um = float(self._ask("read the pixel size", device.get_pixel_size)[0]) * 1e6
 
     @classmethod
-    def opened(cls, name: str, package: Any, index: int, *, temperature_C: float, fan: Fan) -> AndorCamera:
+    def opened(
+        cls, line: VendorLine, package: Any, index: int, *, temperature_C: float, fan: Fan
+    ) -> AndorCamera:
         """Open camera number ``index``; the cooler is left as it is.
 
         Args:
-            name: Name of the instrument, for messages.
+            line: The way to the vendor's library.
             package: ``pylablib.devices.Andor``.
             index: Number of the camera, from 0.
             temperature_C: Kept for the call of ``cool_to`` only (see the module's docstring).
@@ -99,10 +99,11 @@ class AndorCamera:
             InstrumentConnectionError: There is no such camera.
             MissingDriverError: The library is not installed.
         """
-        with speaking(name, "open the camera"):
-            device = package.AndorSDK2Camera(index, temperature=temperature_C, fan_mode=fan)
+        device = line.ask(
+            "open the camera", package.AndorSDK2Camera, index, temperature=temperature_C, fan_mode=fan
+        )
         try:
-            return cls(name, device, package.AndorSDK2.lib)
+            return cls(line, device, package.AndorSDK2.lib)
         except BaseException:
             device.close()
             raise
@@ -110,10 +111,6 @@ class AndorCamera:
     def close(self) -> None:
         """Release the camera. Its cooling ends; see ``AndorSpectrometer.warm_up``."""
         self._ask("close the camera", self._device.close)
-
-    def _ask(self, what: str, call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
-        with self._lock, speaking(self.name, what):
-            return call(*arguments, **named)
 
     # -- identity ------------------------------------------------------------------------------------------
 
@@ -293,21 +290,28 @@ class AndorCamera:
 
     # -- acquisition ---------------------------------------------------------------------------------------
 
-    def prepare(self, n_frames: int, exposure_s: float, *, accumulations: int = 1) -> Timings:
+    def prepare(
+        self, n_frames: int, exposure_s: float, *, accumulations: int = 1, cycle_s: float = 0.0
+    ) -> Timings:
         """Set up a series of frames; returns the times that the camera makes of it.
 
         Args:
             n_frames: Number of frames.
             exposure_s: Exposure of each sub-frame.
             accumulations: Sub-frames that the camera adds into one frame.
+            cycle_s: From one frame's start to the next one's; 0 for as fast as it can.
         """
         self.abort()
-        with self._lock, speaking(self.name, "set up the acquisition"):
-            self._device.set_trigger_mode("int")
-            self._device.set_exposure(exposure_s)
-            self._device.setup_kinetic_mode(n_frames, 0.0, accumulations, 0.0)
-            self._device.setup_acquisition("kinetic", nframes=n_frames)
-            return Timings(*(float(value) for value in self._device.get_cycle_timings()))
+        return self._ask(
+            "set up the acquisition", self._prepare, n_frames, exposure_s, accumulations, cycle_s
+        )
+
+    def _prepare(self, n_frames: int, exposure_s: float, accumulations: int, cycle_s: float) -> Timings:
+        self._device.set_trigger_mode("int")
+        self._device.set_exposure(exposure_s)
+        self._device.setup_kinetic_mode(n_frames, cycle_s, accumulations, 0.0)
+        self._device.setup_acquisition("kinetic", nframes=n_frames)
+        return Timings(*(float(value) for value in self._device.get_cycle_timings()))
 
     def readout_s(self) -> float:
         """Time to read one frame at the present settings."""
@@ -338,11 +342,13 @@ class AndorCamera:
 
     def abort(self) -> None:
         """Stop the acquisition if one runs, and forget its frames. Clears a broken-off acquisition, too."""
-        with self._lock, speaking(self.name, "stop the acquisition"):
-            # Not pylablib's stop_acquisition: it asks for the status first, which raises after an error.
-            try:
-                self._library.AbortAcquisition()
-            except Exception as error:
-                if getattr(error, "code", None) != IDLE:
-                    raise
-            self._library.FreeInternalMemory()
+        self._ask("stop the acquisition", self._abort)
+
+    def _abort(self) -> None:
+        # Not pylablib's stop_acquisition: it asks for the status first, which raises after an error.
+        try:
+            self._library.AbortAcquisition()
+        except Exception as error:
+            if getattr(error, "code", None) != IDLE:
+                raise
+        self._library.FreeInternalMemory()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from drivers.base import Settings
 
@@ -38,6 +39,8 @@ class AndorSettings(Settings):
             it closes at once.
         warm_up_timeout_s: Longest time for that.
         acquisition_retries: How often a broken-off acquisition is taken again.
+        response: Pairs of wavelength (nm) and relative response of spectrograph and camera together, from a
+            lamp of known spectrum; interpolated between, constant outside. Empty: flat.
     """
 
     driver: Literal["andor"] = "andor"
@@ -60,3 +63,13 @@ class AndorSettings(Settings):
     warm_up_before_close_C: float | None = Field(default=-20.0, ge=-120.0, le=20.0)
     warm_up_timeout_s: float = Field(default=1800.0, gt=0, le=7200)
     acquisition_retries: int = Field(default=2, ge=0, le=10)
+    response: list[list[float]] = Field(default_factory=list)
+
+    @field_validator("response")
+    @classmethod
+    def _rising(cls, table: list[list[float]]) -> list[list[float]]:
+        if any(len(pair) != 2 or pair[0] <= 0 or pair[1] <= 0 for pair in table):
+            raise ValueError("pairs [nm > 0, response > 0] expected, e.g. [[450, 0.8], [550, 1.0]]")
+        if any(low[0] >= high[0] for low, high in pairwise(table)):
+            raise ValueError("wavelengths must rise")
+        return table

@@ -74,6 +74,13 @@ class Spectrometer(Instrument):
     def noise(self) -> CameraNoise:
         """Conversion gain and noise at the present read-out settings (from the rig file)."""
 
+    def response(self, wavelengths_nm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Relative response of the whole instrument at these wavelengths, at most 1; flat where unknown.
+
+        Dark-corrected counts divided by it are proportional to photons per pixel.
+        """
+        return np.ones_like(wavelengths_nm)
+
     @abstractmethod
     def status(self) -> SpectrometerStatus:
         """Ask spectrograph and camera for their state."""

@@ -13,17 +13,14 @@ moves, names the instrument in every error, and goes round what pylablib 1.4.5 d
 from __future__ import annotations
 
 import ctypes
-import threading
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import FaultError, LimitError
-from drivers.spectrometer.andor_library import speaking
+from drivers.spectrometer.vendor_line import VendorLine
 
-Result = TypeVar("Result")
 Slit = Literal["input_side", "input_direct", "output_side", "output_direct"]
 Flipper = Literal["input", "output"]
 FlipperPort = Literal["direct", "side"]
@@ -41,24 +38,38 @@ class Kymera:
     """An open spectrograph. Thread-safe: one call at a time.
 
     Args:
-        name: Name of the instrument, for messages.
+        line: The way to the vendor's library.
         device: pylablib's open ``ShamrockSpectrograph``.
         library: pylablib's wrapper of the C library.
     """
 
-    def __init__(self, name: str, device: Any, library: Any) -> None:
-        self.name = name
+    def __init__(self, line: VendorLine, device: Any, library: Any) -> None:
+        self.name = line.name
+        self._line = line
+        self._ask = line.ask
+        self._lock = line.lock
         self._device = device
         self._library = library
-        self._lock = threading.RLock()
+
+    @classmethod
+    def opened(cls, line: VendorLine, package: Any, index: int) -> Kymera:
+        """Open spectrograph number ``index``; it stays as it stands.
+
+        Args:
+            line: The way to the vendor's library.
+            package: ``pylablib.devices.Andor``.
+            index: Number of the spectrograph, from 0.
+
+        Raises:
+            InstrumentConnectionError: There is no such spectrograph.
+            MissingDriverError: The library is not installed.
+        """
+        device = line.ask("open the spectrograph", package.ShamrockSpectrograph, index)
+        return cls(line, device, package.Shamrock.lib)
 
     def close(self) -> None:
         """Release the spectrograph; it stays as it stands."""
         self._ask("close the spectrograph", self._device.close)
-
-    def _ask(self, what: str, call: Callable[..., Result], *arguments: Any) -> Result:
-        with self._lock, speaking(self.name, what):
-            return call(*arguments)
 
     # -- identity ------------------------------------------------------------------------------------------
 
@@ -143,9 +154,8 @@ class Kymera:
         """Set the offset of a grating, -20000 to 20000 steps."""
         self._check_grating(grating)
         self._check(abs(steps) <= 20_000, f"grating offset {steps} is outside -20000 to 20000 steps")
-        with self._lock, speaking(self.name, "set the grating offset"):
-            # pylablib's argument order is (offset, grating); its own settings code mixes them up.
-            self._device.set_grating_offset(offset=steps, grating=grating)
+        # pylablib's argument order is (offset, grating); its own settings code mixes them up.
+        self._ask("set the grating offset", self._device.set_grating_offset, offset=steps, grating=grating)
 
     def detector_offset(self) -> int:
         """Offset of the detector in steps."""

@@ -274,3 +274,70 @@ def test_lost_rig_shows_as_a_communication_error(bench):
         bench.driver.spectrograph.set_slit_um("input_direct", 50.0)
     bench.stand_in.errors.clear()
     bench.stand_in.shamrock.world = bench.world
+    assert bench.driver.status().connected
+
+
+def test_lost_line_is_found_again_without_switching_the_cooler_on(bench):
+    bench.driver.cool()
+    bench.driver.camera.cooler_off()
+    bench.world.faults.set("camera.port_gone")
+    with pytest.raises(InstrumentConnectionError, match="cable"):
+        bench.driver.status()
+    with pytest.raises(InstrumentConnectionError, match="is not available"):
+        bench.driver.status()
+    with pytest.raises(InstrumentConnectionError, match="tried again in 1 s"):
+        bench.driver.status()
+    bench.world.faults.clear()
+    bench.world.advance(1.0)
+    before = len(bench.stand_in.calls)
+    assert bench.driver.status().connected
+    assert bench.driver.reconnects == 1
+    assert "CoolerON" not in bench.stand_in.calls[before:]
+    assert len(list(bench.driver.frames(2, 1.0, shutter_open=True))) == 2
+
+
+def test_pauses_between_reconnects_grow(bench):
+    bench.world.faults.set("camera.port_gone")
+    tries = []
+    for _ in range(200):
+        before = len(bench.stand_in.calls)
+        with pytest.raises(InstrumentConnectionError):
+            bench.driver.spectrograph.centre_nm()
+        if len(bench.stand_in.calls) > before:
+            tries.append(bench.world.now())
+        bench.world.advance(0.5)
+    assert list(np.diff(tries[1:])) == pytest.approx([1.0, 2.0, 4.0, 8.0, 16.0, 32.0], abs=0.6)
+    bench.world.faults.clear()
+    bench.world.advance(60.0)
+    bench.driver.status()
+
+
+def test_line_lost_during_an_exposure_ends_in_a_connection_error(bench):
+    frames = bench.driver.frames(5, 10.0, shutter_open=True)
+    next(frames)
+    bench.world.faults.set("camera.port_gone")
+    with pytest.raises(InstrumentConnectionError, match="cable"):
+        next(frames)
+    bench.world.faults.clear()
+    bench.world.advance(60.0)
+    assert len(list(bench.driver.frames(1, 1.0, shutter_open=False))) == 1
+
+
+def test_every_call_is_in_the_traffic_log(bench):
+    bench.driver.spectrograph.set_slit_um("input_direct", 50.0)
+    words = [str(entry) for entry in bench.driver.traffic.entries(4)]
+    assert any("->" in line and "set_slit_width('input_direct'" in line for line in words)
+    assert any("<-" in line and "5" in line for line in words)
+
+
+def test_self_test_says_where_the_rig_file_does_not_fit_the_instrument(bench):
+    assert bench.driver.self_test() == ()
+    bench.driver.close()
+    driver = bench.another(
+        gain_electrons_per_count=1.0, saturation_counts=262143, camera_temperature_C=-110.0
+    )
+    driver.open()
+    complaints = driver.self_test()
+    assert len(complaints) == 3
+    assert "the camera tells 2.8" in complaints[1]
+    driver.close()
