@@ -31,7 +31,7 @@ class InstrumentError(Exception):
 
     def __str__(self) -> str:
         parts = [f"{self.instrument}: {self.what}"]
-        parts += [part for part in (self.done, self.advice) if part]
+        parts += [part[0].upper() + part[1:] for part in (self.done, self.advice) if part]
         return ". ".join(part.rstrip(". ") for part in parts) + "."
 
 
