@@ -83,4 +83,7 @@ def legend(ax: Any, **options: Any) -> None:
 def say(ax: Any, text: str) -> None:
     """Write in an empty panel why it is empty."""
     ax.set_yticks([])
+    ax.grid(visible=False)
+    if not ax.get_xlabel():
+        ax.set_xticks([])
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=11, color=FAINT)

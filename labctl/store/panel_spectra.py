@@ -31,7 +31,9 @@ def draw_spectra(ax: Any, points: Sequence[FigurePoint], colours: Sequence[Any])
         base = step * (len(drawn) - 1 - place)
         _draw_trace(ax, trace, point, colour, base, limits, order=3 * place)
     ax.set_xlim(*limits)
-    ax.set_ylim(-0.12, step * (len(drawn) - 1) + 1.16)
+    top = step * (len(drawn) - 1) + 1.16
+    # The legend takes a twelfth of the height at the upper left; few traces leave it free anyhow.
+    ax.set_ylim(-0.12, max(top, 1.085 * top - 0.6))
     ax.set_yticks([])
     ax.set_xlabel("Photon energy (eV)", fontsize=LABEL_SIZE, color=INK)
     ax.set_ylabel("Intensity per eV (each to its maximum, shifted)", fontsize=LABEL_SIZE, color=INK)

@@ -126,6 +126,6 @@ def test_the_page_has_the_table_with_true_values(
 
 def test_the_page_shows_the_figure_when_there_is_one(run: RunDirectory, make_point: Any) -> None:
     run.write_point(make_point(index=0))
-    write_figure(run)
+    (run.path / "figure.png").write_bytes(PNG)
 
     assert "(figure.png)" in Path(write_report(run)).read_text(encoding="utf-8")
