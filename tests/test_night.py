@@ -129,7 +129,7 @@ def test_ctrl_c_leaves_the_rig_safe_and_the_data_readable(
     assert "The beam is off and the stage is held." in words
     run = RunDirectory.open(Path(result["run"]))
     assert run.state.name == "stopped"
-    last = [document for name, document in run.documents() if name == "stop"]
+    last = [document for name, document in run.documents().documents if name == "stop"]
     assert len(last) == 1
 
 
@@ -146,7 +146,7 @@ def test_a_killed_run_is_called_interrupted_and_can_be_read(
     assert code == 0
     assert [run["state"] for run in listing["runs"]] == ["interrupted"]
     run = RunDirectory.open(next(path for path in (tmp_path / "runs").iterdir() if path.is_dir()))
-    events = [document for name, document in run.documents() if name == "event"]
+    events = [document for name, document in run.documents().documents if name == "event"]
     assert len(events) >= 40
     pairs = [event for event in events if "counters_pairs" in event["data"]]
     recorded = sum(int(event["data"]["counters_start_tags"]) for event in pairs)
