@@ -332,6 +332,8 @@ def free(tagger: TimeTagger) -> None:
     if box is None:
         return
     with box.lock:
+        for listener in box.listeners:
+            listener._end()
         box.listeners = []
         box.connected = False
         tagger._box = None
@@ -357,7 +359,7 @@ def vendor_module(world: WorldView, **options: Any) -> ModuleType:
         """
         serial = kwargs.get("serial", args[0] if args else "")
         resolution = kwargs.get("resolution", args[1] if len(args) > 1 else Resolution.Standard)
-        if serial not in ("", box.options.serial_number):
+        if serial not in ("", box.options.serial_number) or not box.attached:
             raise RuntimeError(f"No Time Tagger attached with serial number {serial} or already in use")
         if resolution != Resolution.Standard:
             raise RuntimeError("The device license does not include the HighRes mode")
@@ -369,7 +371,7 @@ def vendor_module(world: WorldView, **options: Any) -> ModuleType:
 
     def scanTimeTagger(include_model_name: bool = False) -> tuple[str, ...]:
         """Serial numbers of the taggers that are attached and not in use, as ``"serial,model"`` if asked."""
-        if box.connected:
+        if box.connected or not box.attached:
             return ()
         serial = box.options.serial_number
         return (f"{serial},{box.model.name}" if include_model_name else serial,)

@@ -50,6 +50,9 @@ class Listener(Protocol):
     def _feed(self, batch: Batch) -> None:
         """Take the next events."""
 
+    def _end(self) -> None:
+        """No more will come."""
+
 
 @njit(cache=True, nogil=True)
 def _awake(times_ps, dead_time_ps, last_ps):  # type: ignore[no-untyped-def]
@@ -65,6 +68,8 @@ def _awake(times_ps, dead_time_ps, last_ps):  # type: ignore[no-untyped-def]
 class TaggerBox:
     """One time tagger on its shelf; it lives as long as the simulated rig, connected or not.
 
+    ``attached`` is whether its cable is plugged in; tests pull it.
+
     Args:
         world: The simulated rig.
         options: The box and what is plugged in.
@@ -77,6 +82,7 @@ class TaggerBox:
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.connected = False
+        self.attached = True
         self.link = Link()
         self._jitter = random_stream(world.seed, "tagger.jitter")
         self._jitter_ps = self.model.jitter_ps_rms if options.jitter_ps_rms is None else options.jitter_ps_rms

@@ -146,6 +146,10 @@ class FileWriter(IteratorBase):
             self._file.close()
             self._file = None
 
+    def _end(self) -> None:
+        super()._end()
+        self._close()
+
     def __del__(self) -> None:
         if getattr(self, "_file", None) is not None:
             self._close()

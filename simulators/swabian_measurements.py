@@ -22,10 +22,13 @@ def box_of(tagger: Any) -> TaggerBox:
 
     Raises:
         ValueError: What the vendor's module raises for no tagger, or one that was freed.
+        RuntimeError: The cable is out (chosen: the vendor's docstrings do not say what happens then).
     """
     box = getattr(tagger, "_box", None)
     if not isinstance(box, TaggerBox):
         raise ValueError("a valid Time Tagger must be provided")
+    if not box.attached:
+        raise RuntimeError("The Time Tagger does not answer: USB transfer error")
     return box
 
 
@@ -42,7 +45,6 @@ class IteratorBase:
 
     def __init__(self, tagger: Any, channels: Sequence[int]) -> None:
         self._tagger = tagger
-        self._box = box_of(tagger)
         self._channels = tuple(int(channel) for channel in channels)
         for channel in self._channels:
             if channel == 0 or abs(channel) > self._box.model.inputs:
@@ -53,10 +55,14 @@ class IteratorBase:
         self._reset()
         self.start()
 
+    @property
+    def _box(self) -> TaggerBox:
+        """The tagger, as long as it is connected and this measurement is not destroyed."""
+        return box_of(self._tagger)
+
     def start(self) -> None:
         """Start or continue."""
         with self._box.lock:
-            box_of(self._tagger)
             self._end_ps = None
             if not self._running:
                 self._box.attach(self)
@@ -137,6 +143,10 @@ class IteratorBase:
             self._running = False
             self._box.listeners.remove(self)
 
+    def _end(self) -> None:
+        """The tagger is freed, or this measurement destroyed."""
+        self._running = False
+
     def _reset(self) -> None:
         """Forget the data."""
 
@@ -155,7 +165,14 @@ class IteratorBase:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self.stop()
+        # As with the vendor's, this is the end of the object and not only of the measurement.
+        if self._tagger is None:
+            return
+        try:
+            self.stop()
+        finally:
+            self._end()
+            self._tagger = None
 
 
 class TimeTagStreamBuffer:

@@ -8,6 +8,7 @@ missing, so the whole interval counts as a gap.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,35 @@ class Events:
     channels: NDArray[np.int32]
     types: NDArray[np.uint8]
     missed: NDArray[np.uint16]
+
+
+def events_of(buffer: Any) -> Events:
+    """The events of a ``TimeTagStreamBuffer``."""
+    return Events(
+        np.asarray(buffer.getTimestamps(), dtype=np.int64),
+        np.asarray(buffer.getChannels(), dtype=np.int32),
+        np.asarray(buffer.getEventTypes(), dtype=np.uint8),
+        np.asarray(buffer.getMissedEvents(), dtype=np.uint16),
+    )
+
+
+def joined(first: Events | None, second: Events) -> Events:
+    """Events in a row as one."""
+    if first is None:
+        return second
+    return Events(
+        np.concatenate([first.timestamps_ps, second.timestamps_ps]),
+        np.concatenate([first.channels, second.channels]),
+        np.concatenate([first.types, second.types]),
+        np.concatenate([first.missed, second.missed]),
+    )
+
+
+def selected(events: Events, which: NDArray[np.bool_]) -> Events:
+    """The events where the mask ``which`` of shape (n,) is true."""
+    return Events(
+        events.timestamps_ps[which], events.channels[which], events.types[which], events.missed[which]
+    )
 
 
 def cut_stretch(

@@ -9,7 +9,7 @@ import numpy as np
 
 from drivers.errors import FaultError, InstrumentTimeoutError
 from drivers.time_tagger.base import Gap, TagChunk
-from drivers.time_tagger.marks import Events, cut_stretch, merged
+from drivers.time_tagger.marks import Events, cut_stretch, events_of, joined, merged, selected
 
 # The stream may lag behind the clock, never lead it; this covers clocks that differ by up to a permille.
 LEAD_S = 0.05
@@ -74,20 +74,15 @@ class Record:
             FaultError: The tagger's time ran backwards or ahead, or a counter is silent.
             InstrumentTimeoutError: The tagger's time stands still.
         """
-        events = Events(
-            np.asarray(buffer.getTimestamps(), dtype=np.int64),
-            np.asarray(buffer.getChannels(), dtype=np.int32),
-            np.asarray(buffer.getEventTypes(), dtype=np.uint8),
-            np.asarray(buffer.getMissedEvents(), dtype=np.uint16),
-        )
+        events = events_of(buffer)
         read_to_ps = int(buffer.tGetData)
         full = int(buffer.size) >= self._buffer_tags
         self._check_time(events, read_to_ps, now_s)
         to_ps = min(read_to_ps, self.end_ps)
         if to_ps <= self.at_ps:
-            self._kept = self._with_kept(events)
+            self._kept = joined(self._kept, events)
             return
-        events = self._with_kept(events)
+        events = joined(self._kept, events)
         chunk, self._overflowing = cut_stretch(events, self.at_ps, to_ps, overflowing=self._overflowing)
         lost = self._lost(events, to_ps, full)
         if lost:
@@ -99,22 +94,11 @@ class Record:
                 merged([*chunk.gaps, *lost]),
             )
         later = events.timestamps_ps >= to_ps
-        self._kept = _select(events, later) if later.any() else None
+        self._kept = selected(events, later) if later.any() else None
         self.at_ps = to_ps
         self._moved_s = now_s
         yield chunk
         self._check_silence(chunk)
-
-    def _with_kept(self, events: Events) -> Events:
-        if self._kept is None:
-            return events
-        kept, self._kept = self._kept, None
-        return Events(
-            np.concatenate([kept.timestamps_ps, events.timestamps_ps]),
-            np.concatenate([kept.channels, events.channels]),
-            np.concatenate([kept.types, events.types]),
-            np.concatenate([kept.missed, events.missed]),
-        )
 
     def _lost(self, events: Events, to_ps: int, full: bool) -> list[Gap]:
         """Gaps that the vendor's marks do not tell of: a full buffer, and tags that came too late."""
@@ -171,9 +155,3 @@ class Record:
                     done="The record ends there; what came before is kept",
                     advice="Check that the counter is powered and gated on, its cable, and the trigger level",
                 )
-
-
-def _select(events: Events, which: Any) -> Events:
-    return Events(
-        events.timestamps_ps[which], events.channels[which], events.types[which], events.missed[which]
-    )

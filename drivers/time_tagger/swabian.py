@@ -2,95 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from drivers.base import Identity, Reading, Settings
 from drivers.clock import Clock
-from drivers.errors import InstrumentConnectionError, LimitError
+from drivers.errors import FaultError, InstrumentConnectionError, LimitError
 from drivers.time_tagger.base import TagChunk, TimeTagger, TimeTaggerStatus
+from drivers.time_tagger.connection import Connection
+from drivers.time_tagger.delay import Delay, NoPeakError, delay_between
+from drivers.time_tagger.models import MODELS, model_named
 from drivers.time_tagger.record import Record
+from drivers.time_tagger.self_test import SelfTest, judge
+from drivers.time_tagger.settings import ChannelSettings, SwabianSettings
+from drivers.time_tagger.state import (
+    TaggerLimits,
+    faults_of,
+    limits_of,
+    overflows_and_rates,
+    readings_of,
+)
 from drivers.time_tagger.vendor import load_vendor
+from drivers.time_tagger.vendor_file import VendorFile
+from drivers.traffic import TrafficLog
 
-T = TypeVar("T")
-
-# RMS jitter of one tag in ps and tags per second through the link: vendor's example scripts and data sheets.
-NOMINAL = {
-    "Time Tagger 20": (34.0, 8.5e6),
-    "Time Tagger Ultra": (42.0, 65e6),
-    "Time Tagger X": (2.0, 80e6),
-}
-NEAR_LIMIT = 0.9
-VENDOR_ERRORS = (RuntimeError, ValueError, TypeError, OSError)
-
-
-class ChannelSettings(Settings):
-    """One counter on one input.
-
-    Attributes:
-        channel: Input number, negative for the falling edge (NIM pulses are negative: use -n).
-        trigger_level_V: Threshold; half of the pulse height is a good start. Not given: as found.
-        delay_ps: Added to every stamp; aligns the counters. See ``drivers.time_tagger.delay``.
-        dead_time_ps: Dead time of the input; not given: the tagger's smallest.
-    """
-
-    channel: Annotated[int, Field(ge=-64, le=64)]
-    trigger_level_V: float | None = None
-    delay_ps: int = 0
-    dead_time_ps: Annotated[int, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _channel_exists(self) -> ChannelSettings:
-        if self.channel == 0:
-            raise ValueError("channel 0 does not exist: inputs count from 1, falling edges from -1")
-        return self
-
-
-class SwabianSettings(Settings):
-    """The tagger's table in the rig file.
-
-    Attributes:
-        driver: ``"swabian"``.
-        serial_number: Which tagger; empty: the first one found.
-        channels: Name of each counter -> its input.
-        poll_s: Time between reads of the stream (real rigs: 0.02 to 0.1).
-        buffer_tags: Size of the buffer between two reads; must hold what comes in ``poll_s``.
-        hardware_buffer_tags: Size of the tagger's own buffer; not given: the vendor's default.
-        jitter_ps_rms: Jitter of one tag; not given: the model's nominal value.
-        read_timeout_s: No progress of the tagger's time for so long is an error.
-        silence_s: No tag at all from a counter for so long is an error (a live counter has dark counts);
-            0: never.
-    """
-
-    driver: Literal["swabian"] = "swabian"
-    serial_number: str = ""
-    channels: Annotated[dict[str, ChannelSettings], Field(min_length=1)]
-    poll_s: Annotated[float, Field(gt=0, le=60)] = 1.0
-    buffer_tags: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 20_000_000
-    hardware_buffer_tags: Annotated[int, Field(gt=0)] | None = None
-    jitter_ps_rms: Annotated[float, Field(ge=0)] | None = None
-    read_timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    silence_s: Annotated[float, Field(ge=0)] = 10.0
-
-    @model_validator(mode="after")
-    def _channels_differ(self) -> SwabianSettings:
-        numbers = [entry.channel for entry in self.channels.values()]
-        if len(set(numbers)) != len(numbers):
-            raise ValueError(f"two counters on the same channel: {numbers}")
-        return self
+__all__ = ["ChannelSettings", "SwabianSettings", "SwabianTimeTagger", "TaggerLimits"]
 
 
 class SwabianTimeTagger(TimeTagger):
     """A Swabian time tagger.
 
     The vendor's module puts a tagger into its start-up state when it connects, so ``open`` sets thresholds,
-    delays and dead times from the settings: there is no earlier state to adopt.
+    delays and dead times from the settings: there is no earlier state to adopt. A tagger that was lost is
+    connected again, in the same way, when it is next used; see ``drivers.time_tagger.connection``.
 
     Args:
         name: The instrument's name in the rig file.
@@ -104,12 +53,12 @@ class SwabianTimeTagger(TimeTagger):
     def __init__(self, name: str, settings: SwabianSettings, *, clock: Clock, vendor: Any = None) -> None:
         super().__init__(name, settings, clock=clock)
         self.settings = settings
-        self._given_vendor = vendor
-        self._vendor: Any = None
-        self._tagger: Any = None
+        self.traffic = TrafficLog()
+        self._vendor = vendor
+        self._connection: Connection | None = None
         self._rates: Any = None
         self._model = ""
-        self._lock = threading.RLock()
+        self._heard_s: dict[int, float] = {}
 
     @property
     def channels(self) -> dict[str, int]:
@@ -121,87 +70,95 @@ class SwabianTimeTagger(TimeTagger):
         """Jitter of one tag: as set, else nominal for the model (for the Time Tagger 20 before ``open``)."""
         if self.settings.jitter_ps_rms is not None:
             return self.settings.jitter_ps_rms
-        return NOMINAL.get(self._model, NOMINAL["Time Tagger 20"])[0]
+        return (model_named(self._model) or MODELS["Time Tagger 20"]).jitter_ps_rms
 
     def open(self) -> None:
-        """Connect and set thresholds, delays and dead times.
+        """Connect and set thresholds, delays and dead times. Does nothing if it is open.
 
         Raises:
             MissingDriverError: The vendor's module is not installed.
             InstrumentConnectionError: No such tagger, or another program uses it.
             LimitError: A setting is outside what the tagger can do.
         """
-        with self._lock:
-            if self._tagger is not None:
-                return
-            self._vendor = self._given_vendor or load_vendor(self.name)
-            self._tagger = self._connect()
-            try:
-                self._model = self._call("read the model", self._tagger.getModel)
-                self._configure()
-                numbers = list(self.channels.values())
-                self._rates = self._call(
-                    "start counting", lambda: self._vendor.Countrate(self._tagger, numbers)
-                )
-            except BaseException:
-                self.close()
-                raise
+        if self._vendor is None:
+            self._vendor = load_vendor(self.name)
+        if self._connection is None:
+            self._connection = Connection(
+                self.name,
+                self._vendor,
+                self.settings.serial_number,
+                clock=self.clock,
+                set_up=self._set_up,
+                traffic=self.traffic,
+            )
+        self._connection.open()
 
     def close(self) -> None:
-        """End all measurements and let go of the tagger."""
-        with self._lock:
-            rates, tagger = self._rates, self._tagger
-            self._rates = self._tagger = None
+        """End all measurements and let go of the tagger. May be called twice."""
+        if self._connection is None:
+            return
+        with self._connection.lock:
+            rates, self._rates = self._rates, None
             if rates is not None:
-                self._try(rates.stop)
-            if tagger is not None:
-                self._try(lambda: self._vendor.freeTimeTagger(tagger))
+                self._connection.release(rates)
+            self._connection.close()
+            self._connection = None
 
     def identify(self) -> Identity:
-        """Model, serial number and firmware, as the tagger says."""
-        tagger = self._connected()
-        return self._call(
-            "identify",
-            lambda: Identity(
-                "Swabian Instruments", tagger.getModel(), tagger.getSerial(), tagger.getFirmwareVersion()
-            ),
-        )
-
-    def status(self) -> TimeTaggerStatus:
-        """Overflows since ``open`` and count rates since the last call, measured.
+        """Model, serial number and firmware, as the tagger says.
 
         Raises:
-            InstrumentConnectionError: The tagger is gone.
+            InstrumentConnectionError: Not open, or gone.
         """
+        tagger = self._open().tagger()
+        model, serial, firmware = self._open().call(
+            "identify", lambda: (tagger.getModel(), tagger.getSerial(), tagger.getFirmwareVersion())
+        )
+        return Identity("Swabian Instruments", str(model), str(serial), str(firmware))
+
+    def limits(self) -> TaggerLimits:
+        """What the tagger can do: ranges over all its counters' inputs.
+
+        Raises:
+            InstrumentConnectionError: Not open, or gone.
+        """
+        return limits_of(self._open(), next(iter(self.channels.values())), model_named(self._model))
+
+    def status(self) -> TimeTaggerStatus:
+        """Overflows since ``open`` and count rates since the last call; a tagger that is gone is no error."""
         now_s = self.clock.now()
-        with self._lock:
-            if self._tagger is None:
-                return TimeTaggerStatus(False, "closed", (), now_s, 0, {})
-            numbers = list(self.channels.values())
-
-            def ask() -> tuple[int, np.ndarray[Any, Any]]:
-                overflows, rates_Hz = self._tagger.getOverflows(), np.asarray(self._rates.getData())
-                self._rates.clear()
-                return int(overflows), rates_Hz
-
-            overflows, rates_Hz = self._call("read the count rates", ask)
+        connection = self._connection
+        if connection is None:
+            return TimeTaggerStatus(False, "closed", (), now_s, 0, {})
+        try:
+            with connection.lock:
+                tagger = connection.tagger()
+                overflows, rates_Hz = connection.call(
+                    "read the count rates", partial(overflows_and_rates, tagger, self._rates), quiet=True
+                )
+        except InstrumentConnectionError as error:
+            return TimeTaggerStatus(False, "lost", (str(error),), now_s, 0, {})
         rates = {
-            number: float(rate) for number, rate in zip(numbers, rates_Hz, strict=True) if np.isfinite(rate)
+            number: float(rate)
+            for number, rate in zip(self.channels.values(), rates_Hz, strict=True)
+            if np.isfinite(rate)
         }
-        faults = self._faults(overflows, rates)
+        self._heard_s |= {number: now_s for number, rate in rates.items() if rate > 0}
+        silent_s = {
+            name: now_s - self._heard_s[number] for name, number in self.channels.items() if number in rates
+        }
+        faults = faults_of(
+            self._model, overflows, sum(rates.values()), silent_s, longest_s=self.settings.silence_s
+        )
         return TimeTaggerStatus(True, "fault" if faults else "ready", faults, now_s, overflows, rates)
 
     def readings(self) -> dict[str, Reading]:
-        """What the tagger says of its inputs: threshold, delay and dead time of each counter, measured."""
-        tagger, now_s = self._connected(), self.clock.now()
-        result: dict[str, Reading] = {}
-        for name, number in self.channels.items():
-            values = self._call(f"read the settings of {name!r}", partial(_input_settings, tagger, number))
-            for key, unit, value in zip(
-                ("trigger_level", "delay", "dead_time"), ("V", "ps", "ps"), values, strict=True
-            ):
-                result[f"{name}.{key}"] = Reading(float(value), unit, "measured", now_s)
-        return result
+        """What the tagger says of its inputs: ``<counter>.trigger_level``, ``.delay``, ``.dead_time``.
+
+        Raises:
+            InstrumentConnectionError: Not open, or gone.
+        """
+        return readings_of(self._open(), self.channels, self.clock.now())
 
     def stream(
         self,
@@ -212,7 +169,8 @@ class SwabianTimeTagger(TimeTagger):
     ) -> Iterator[TagChunk]:
         """Record tags for ``duration_s`` of the tagger's own time; see ``TimeTagger.stream``.
 
-        Overflows, lost events and a full buffer become gaps of the chunks.
+        The record begins when the first chunk is asked for. Overflows, lost events and a full buffer become
+        gaps of the chunks.
 
         Args:
             channels: Channel numbers, some of ``self.channels``.
@@ -225,27 +183,150 @@ class SwabianTimeTagger(TimeTagger):
             InstrumentTimeoutError: The tagger's time stands still.
             FaultError: The tagger's time jumped, or a counter is silent.
         """
-        wanted = [int(channel) for channel in channels]
-        unknown = sorted(set(wanted) - set(self.channels.values()))
-        if not wanted or unknown or len(set(wanted)) != len(wanted):
-            raise LimitError(
-                self.name,
-                f"cannot record channels {wanted}",
-                advice=f"Choose different ones of {sorted(self.channels.values())}, set up in the rig file",
-            )
+        wanted = self._known(channels)
         if not 0 < duration_s < 1e6:
             raise LimitError(self.name, f"cannot record for {duration_s} s", advice="Choose 0 to 1e6 s")
-        self._connected()
+        self._open()
         return self._record(wanted, round(duration_s * 1e12), cancel or threading.Event())
 
+    def vendor_file(self, path: Path, channels: Sequence[int] | None = None) -> VendorFile:
+        """A file in the vendor's own format, written beside what ``stream`` gives, for as long as it is open.
+
+        Args:
+            path: ``.ttbin`` is added where it is missing; the data go to ``<name>.1.ttbin`` and so on.
+            channels: Channel numbers; None: all counters.
+
+        Returns:
+            A context manager: ``with tagger.vendor_file(path): ...``
+
+        Raises:
+            LimitError: A channel that is not set up.
+            InstrumentConnectionError: Not open, or gone.
+        """
+        wanted = self._known(channels if channels is not None else list(self.channels.values()))
+        return VendorFile(self.name, self._open(), path, wanted)
+
+    def set_trigger_level(self, counter: str, level_V: float) -> float:
+        """Set the threshold of a counter's input; returns the one that the tagger applies, in V.
+
+        Raises:
+            LimitError: Outside the tagger's range, or an unknown counter.
+            InstrumentConnectionError: Not open, or gone.
+        """
+        number, connection = abs(self._number(counter)), self._open()
+        tagger = connection.tagger()
+        low_V, high_V = connection.call(
+            "read the threshold's range", lambda: tagger.getTriggerLevelRange(number)
+        )
+        if not low_V <= level_V <= high_V:
+            raise LimitError(
+                self.name,
+                f"trigger level {level_V} V of {counter!r} is outside {low_V} to {high_V} V "
+                f"of the {self._model}",
+                advice="Negative (NIM) pulses need a Time Tagger Ultra or X and the falling edge",
+            )
+        connection.set(f"trigger level {level_V} V", lambda: tagger.setTriggerLevel(number, float(level_V)))
+        return float(connection.call("read the threshold", lambda: tagger.getTriggerLevel(number)))
+
+    def set_delay(self, counter: str, delay_ps: int) -> int:
+        """Delay a counter's stamps (positive or negative); returns the delay that holds, in ps.
+
+        Raises:
+            LimitError: The tagger refuses it, or an unknown counter.
+            InstrumentConnectionError: Not open, or gone.
+        """
+        number, connection = self._number(counter), self._open()
+        tagger = connection.tagger()
+        connection.set(f"delay {delay_ps} ps", lambda: tagger.setInputDelay(number, int(delay_ps)))
+        return int(connection.call("read the delay", lambda: tagger.getInputDelay(number)))
+
+    def set_dead_time(self, counter: str, dead_time_ps: int) -> int:
+        """Set the dead time of a counter's channel; returns the one that holds (the tagger rounds), in ps.
+
+        Raises:
+            LimitError: Longer than the tagger can, or an unknown counter.
+            InstrumentConnectionError: Not open, or gone.
+        """
+        number, connection = self._number(counter), self._open()
+        tagger = connection.tagger()
+        return int(
+            connection.set(
+                f"dead time {dead_time_ps} ps", lambda: tagger.setDeadtime(number, int(dead_time_ps))
+            )
+        )
+
+    def set_test_signal(self, on: bool) -> None:
+        """Connect the counters' inputs to the tagger's own test signal instead of the counters, or back.
+
+        Raises:
+            InstrumentConnectionError: Not open, or gone.
+        """
+        connection = self._open()
+        tagger = connection.tagger()
+        numbers = sorted({abs(number) for number in self.channels.values()})
+        connection.set(f"test signal {'on' if on else 'off'}", lambda: tagger.setTestSignal(numbers, on))
+
+    def self_test(self, duration_s: float = 0.5) -> SelfTest:
+        """Record the tagger's own test signal and judge its rate and jitter; the counters are back after it.
+
+        Args:
+            duration_s: Length of the record in the tagger's time.
+
+        Raises:
+            InstrumentConnectionError: Not open, or gone.
+            FaultError, InstrumentTimeoutError: As ``stream``.
+        """
+        connection = self._open()
+        tagger, model = connection.tagger(), model_named(self._model)
+        divider = connection.call("read the test signal's divider", tagger.getTestSignalDivider)
+        self.set_test_signal(True)
+        try:
+            chunks = list(self.stream(list(self.channels.values()), duration_s))
+        finally:
+            self.set_test_signal(False)
+        return judge(
+            chunks,
+            self.channels,
+            expected_Hz=model.test_signal_Hz / int(divider) if model else None,
+            jitter_ps_rms=self.jitter_ps_rms,
+        )
+
+    def measure_delay(self, start: str, stop: str, duration_s: float, *, window_ps: int = 100_000) -> Delay:
+        """Delay of counter ``stop`` behind counter ``start``, from the light that falls on them now.
+
+        Subtract it from ``delay_ps`` of ``stop`` in the rig file to align the two.
+
+        Args:
+            start: Name of the start counter.
+            stop: Name of the stop counter.
+            duration_s: Length of the record.
+            window_ps: Largest delay that is looked for.
+
+        Raises:
+            LimitError: An unknown counter.
+            FaultError: The light shows no coincidences to align by. And as ``stream``.
+        """
+        numbers = self._number(start), self._number(stop)
+        try:
+            return delay_between(self.stream(numbers, duration_s), *numbers, window_ps=window_ps)
+        except NoPeakError as error:
+            raise FaultError(
+                self.name,
+                f"no delay between {start!r} and {stop!r} in {duration_s} s: {error}",
+                advice="Measure longer, with light in bursts (X-rays on, or a pulsed laser), and check that "
+                "both counters see it",
+            ) from error
+
     def _record(self, channels: list[int], duration_ps: int, cancel: threading.Event) -> Iterator[TagChunk]:
-        tagger, vendor, settings = self._connected(), self._vendor, self.settings
+        connection, settings = self._open(), self.settings
+        tagger = connection.tagger()
         began_s = self.clock.now()
-        measurement = self._call(
-            "start a stream", lambda: vendor.TimeTagStream(tagger, settings.buffer_tags, channels)
+        measurement = connection.call(
+            "start a stream",
+            lambda: connection.vendor.TimeTagStream(tagger, settings.buffer_tags, channels),
         )
         try:
-            buffer = self._call("read the stream", measurement.getData)
+            buffer = connection.call("read the stream", measurement.getData)
             names = {number: name for name, number in self.channels.items()}
             record = Record(
                 self.name,
@@ -263,30 +344,20 @@ class SwabianTimeTagger(TimeTagger):
                     return
                 # Never less than a millisecond: a clock need not resolve the picoseconds that may be left.
                 self.clock.wait(cancel, max(min(settings.poll_s, record.left_ps * 1e-12), 1e-3))
-                self._still(tagger)
-                buffer = self._call("read the stream", measurement.getData)
+                if not connection.holds(tagger):
+                    raise InstrumentConnectionError(
+                        self.name, "the time tagger was closed or lost during the record"
+                    )
+                buffer = connection.call("read the stream", measurement.getData, quiet=True)
         finally:
-            self._try(measurement.stop)
+            connection.release(measurement)
 
-    def _connect(self) -> Any:
-        serial, vendor = self.settings.serial_number, self._vendor
-        try:
-            return vendor.createTimeTagger(serial) if serial else vendor.createTimeTagger()
-        except VENDOR_ERRORS as error:
-            try:
-                free = ", ".join(vendor.scanTimeTagger()) or "none"
-            except VENDOR_ERRORS:
-                free = "unknown"
-            raise InstrumentConnectionError(
-                self.name,
-                f"no connection to time tagger {serial or '(any)'}: {error}",
-                advice=f"Taggers that are free now: {free}. Check USB cable and power, close other programs "
-                "that use it, and on Linux install the vendor's udev rule",
-            ) from error
-
-    def _configure(self) -> None:
-        tagger, settings = self._tagger, self.settings
-        known = set(self._call("list its channels", tagger.getChannelList))
+    def _set_up(self) -> None:
+        """Bring a tagger that was just connected to the settings, and start counting."""
+        connection, settings = self._open(), self.settings
+        tagger = connection.tagger()
+        self._model = str(connection.call("read the model", tagger.getModel))
+        known = set(connection.call("list its channels", tagger.getChannelList))
         for name, entry in settings.channels.items():
             if entry.channel not in known:
                 raise LimitError(
@@ -301,45 +372,22 @@ class SwabianTimeTagger(TimeTagger):
                 self.set_dead_time(name, entry.dead_time_ps)
         if settings.hardware_buffer_tags is not None:
             size = settings.hardware_buffer_tags
-            self._limited(f"a hardware buffer of {size} tags", lambda: tagger.setHardwareBufferSize(size))
-        self._call("clear the overflow counter", tagger.clearOverflows)
+            connection.set(f"hardware buffer of {size} tags", lambda: tagger.setHardwareBufferSize(size))
+        connection.call("clear the overflow counter", tagger.clearOverflows)
+        numbers = list(self.channels.values())
+        self._heard_s = dict.fromkeys(numbers, self.clock.now())
+        self._rates = connection.call("start counting", lambda: connection.vendor.Countrate(tagger, numbers))
 
-    def set_trigger_level(self, counter: str, level_V: float) -> float:
-        """Set the threshold of a counter's input; returns the one that the tagger applies, in V.
-
-        Raises:
-            LimitError: Outside the tagger's range, or an unknown counter.
-        """
-        number, tagger = abs(self._number(counter)), self._connected()
-        low_V, high_V = self._call("read the threshold's range", lambda: tagger.getTriggerLevelRange(number))
-        if not low_V <= level_V <= high_V:
+    def _known(self, channels: Sequence[int]) -> list[int]:
+        wanted = [int(channel) for channel in channels]
+        known = sorted(self.channels.values())
+        if not wanted or not set(wanted) <= set(known) or len(set(wanted)) != len(wanted):
             raise LimitError(
                 self.name,
-                f"trigger level {level_V} V of {counter!r} is outside {low_V} to {high_V} V "
-                f"of the {self._model}",
-                advice="Negative (NIM) pulses need a Time Tagger Ultra or X and the falling edge",
+                f"cannot record channels {wanted}",
+                advice=f"Choose different ones of {known}, set up in the rig file",
             )
-        self._limited(f"trigger level {level_V} V", lambda: tagger.setTriggerLevel(number, float(level_V)))
-        return float(self._call("read the threshold", lambda: tagger.getTriggerLevel(number)))
-
-    def set_delay(self, counter: str, delay_ps: int) -> int:
-        """Delay a counter's stamps (positive or negative); returns the delay that holds, in ps."""
-        number, tagger = self._number(counter), self._connected()
-        self._limited(f"delay {delay_ps} ps", lambda: tagger.setInputDelay(number, int(delay_ps)))
-        return int(self._call("read the delay", lambda: tagger.getInputDelay(number)))
-
-    def set_dead_time(self, counter: str, dead_time_ps: int) -> int:
-        """Set the dead time of a counter's channel; returns the one that holds (the tagger rounds), in ps.
-
-        Raises:
-            LimitError: Longer than the tagger can, or an unknown counter.
-        """
-        number, tagger = self._number(counter), self._connected()
-        return int(
-            self._limited(
-                f"dead time {dead_time_ps} ps", lambda: tagger.setDeadtime(number, int(dead_time_ps))
-            )
-        )
+        return wanted
 
     def _number(self, counter: str) -> int:
         if counter not in self.channels:
@@ -348,52 +396,9 @@ class SwabianTimeTagger(TimeTagger):
             )
         return self.channels[counter]
 
-    def _faults(self, overflows: int, rates_Hz: dict[int, float]) -> tuple[str, ...]:
-        faults = []
-        if overflows:
-            faults.append(f"{overflows} overflows since connecting: tags were lost")
-        limit_Hz = NOMINAL.get(self._model, (0.0, float("inf")))[1]
-        total_Hz = sum(rates_Hz.values())
-        if total_Hz > NEAR_LIMIT * limit_Hz:
-            faults.append(f"{total_Hz:.3g} counts/s, the {self._model} transfers {limit_Hz:.3g} tags/s")
-        return tuple(faults)
-
-    def _connected(self) -> Any:
-        if self._tagger is None:
+    def _open(self) -> Connection:
+        if self._connection is None:
             raise InstrumentConnectionError(
                 self.name, "the time tagger is not connected", advice="Open it first"
             )
-        return self._tagger
-
-    def _still(self, tagger: Any) -> None:
-        if self._tagger is not tagger:
-            raise InstrumentConnectionError(self.name, "the time tagger was closed during the record")
-
-    def _call(self, doing: str, call: Callable[[], T]) -> T:
-        """Call the vendor's module; its errors mean that the tagger is gone."""
-        try:
-            return call()
-        except VENDOR_ERRORS as error:
-            raise InstrumentConnectionError(
-                self.name,
-                f"could not {doing}: {error}",
-                advice="Check USB cable and power, then connect again",
-            ) from error
-
-    def _limited(self, what: str, call: Callable[[], T]) -> T:
-        """Call the vendor's module to set something; its ValueError means that it refuses the value."""
-        try:
-            return call()
-        except (ValueError, TypeError) as error:
-            raise LimitError(self.name, f"the {self._model} refuses {what}: {error}") from error
-        except VENDOR_ERRORS as error:
-            raise InstrumentConnectionError(self.name, f"could not set {what}: {error}") from error
-
-    def _try(self, call: Callable[[], object]) -> None:
-        """Clean up as far as it goes: a tagger that is gone cannot be stopped."""
-        with contextlib.suppress(*VENDOR_ERRORS):
-            call()
-
-
-def _input_settings(tagger: Any, number: int) -> tuple[float, int, int]:
-    return tagger.getTriggerLevel(abs(number)), tagger.getInputDelay(number), tagger.getDeadtime(number)
+        return self._connection

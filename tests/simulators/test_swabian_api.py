@@ -308,15 +308,20 @@ def test_stopped_measurement_takes_nothing(world, module):
     with module.createTimeTagger() as tagger:
         with module.Countrate(tagger, [1]) as rates:
             world.advance(0.5)
+            rates.stop()
             counted = rates.getCountsTotal()[0]
             assert counted > 5000
-        world.advance(0.5)
-        assert rates.getCountsTotal()[0] == pytest.approx(counted, rel=0.01)
-        stopped = rates.getCountsTotal()[0]
-        world.advance(0.5)
-        assert rates.getCountsTotal()[0] == stopped
-        rates.clear()
-        assert np.isnan(rates.getData()[0])
+            world.advance(0.5)
+            assert rates.getCountsTotal()[0] == counted
+            rates.clear()
+            assert np.isnan(rates.getData()[0])
+            rates.start()
+            world.advance(0.5)
+            assert rates.getCountsTotal()[0] == pytest.approx(counted, rel=0.1)
+        # the vendor's measurements are destroyed at the end of a with block
+        with pytest.raises(ValueError, match="valid Time Tagger"):
+            rates.getData()
+    assert not module._box.listeners
 
 
 def test_sooner_stamps_wait_for_the_horizon_so_that_order_holds(world, module):
@@ -484,7 +489,7 @@ def test_file_of_a_killed_writer_is_read_up_to_its_last_whole_block(world, modul
     data = tmp_path / "night.1.ttbin"
     data.write_bytes(data.read_bytes()[:-5])
     reader = module.FileReader(str(tmp_path / "night.ttbin"))
-    assert 0 < reader.getData(10_000_000).size < writer.getTotalEvents()
+    assert 0 < reader.getData(10_000_000).size < written
 
 
 def test_file_that_cannot_be_made_is_an_error(module, tmp_path):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
+import inspect
 import threading
 from itertools import pairwise
 
@@ -12,10 +16,16 @@ from pydantic import ValidationError
 from drivers.errors import (
     FaultError,
     InstrumentConnectionError,
+    InstrumentError,
     InstrumentTimeoutError,
     LimitError,
+    ProtocolError,
 )
-from drivers.time_tagger.swabian import SwabianSettings
+from drivers.time_tagger.connection import Connection
+from drivers.time_tagger.record import Record
+from drivers.time_tagger.swabian import SwabianSettings, SwabianTimeTagger
+from drivers.time_tagger.vendor_file import VendorFile, read_vendor_file
+from simulators.detectors import Detector
 
 
 def record(tagger, duration_s=3.0, channels=(1, 2), **more):
@@ -269,7 +279,7 @@ def test_close_during_a_record_is_told(bench):
     stream = tagger.stream([1, 2], 10.0)
     next(stream)
     tagger.close()
-    with pytest.raises(InstrumentConnectionError, match="closed during the record"):
+    with pytest.raises(InstrumentConnectionError, match="closed or lost during the record"):
         list(stream)
     tagger.close()
 
@@ -323,6 +333,192 @@ def test_pulled_cable_is_a_connection_error(bench):
     tagger = bench.tagger(vendor=Broken(bench.vendor))
     with tagger, pytest.raises(InstrumentConnectionError, match="USB transfer error"):
         record(tagger, 60.0)
+
+
+def test_lost_tagger_comes_back_with_its_settings_at_growing_intervals(bench):
+    channels = {"A": {"channel": 1, "trigger_level_V": 1.25, "delay_ps": 70}, "B": {"channel": 2}}
+    tagger = bench.tagger(channels=channels)
+    tagger.open()
+    tagger.set_test_signal(True)
+    box = bench.vendor._box
+    box.attached = False
+    status = tagger.status()
+    assert (status.connected, status.state) == (False, "lost")
+    assert "USB transfer error" in status.faults[0]
+    assert "no connection to time tagger" in tagger.status().faults[0]
+    tries = 0
+    for _ in range(200):
+        bench.world.advance(0.5)
+        tries += "Next try in" not in tagger.status().faults[0]
+    # after 1, 2, 4, 8, 16, 30, 30 s
+    assert tries == 7
+    with pytest.raises(InstrumentConnectionError, match="is gone"):
+        record(tagger)
+    box.attached = True
+    bench.world.advance(30.0)
+    assert tagger.status().connected
+    assert tagger.readings()["A.trigger_level"].value == 1.25
+    assert tagger.readings()["A.delay"].value == 70
+    assert not box.inputs[1].test_signal
+    assert record(tagger, 1.0)
+    told = "\n".join(entry.meaning for entry in tagger.traffic.entries())
+    assert "lost: could not read the count rates" in told
+    assert "connected again" in told
+
+
+def test_cable_pulled_and_back_during_a_record_ends_the_record_only(bench):
+    with bench.tagger() as tagger:
+        stream = tagger.stream([1, 2], 100.0)
+        next(stream)
+        bench.vendor._box.attached = False
+        with pytest.raises(InstrumentConnectionError, match=r"could not read the stream.*connected again"):
+            list(stream)
+        bench.vendor._box.attached = True
+        assert sum(chunk.end_ps - chunk.begin_ps for chunk in record(tagger, 2.0)) == 2 * 10**12
+
+
+def test_a_thousand_reconnects_leak_nothing(bench):
+    tagger = bench.tagger()
+    threads = threading.active_count()
+    for round_number in range(1000):
+        tagger.open()
+        if round_number % 10 == 0:
+            tagger.status()
+            next(stream := tagger.stream([1, 2], 1.0), None)
+            if round_number % 20 == 0:
+                stream.close()
+        tagger.close()
+    box = bench.vendor._box
+    assert not box.listeners
+    assert not box.connected
+    assert threading.active_count() == threads
+    gc.collect()
+    alive = [thing for thing in gc.get_objects() if type(thing).__name__ in ("TimeTagStream", "Countrate")]
+    assert len(alive) <= 1
+    assert bench.vendor.scanTimeTagger() == ("SIMULATED1",)
+
+
+def test_dead_counter_shows_in_the_status(bench):
+    with bench.tagger() as tagger:
+        bench.world.faults.set("tagger.counter_dead")
+        for _ in range(9):
+            bench.world.advance(1.0)
+            assert tagger.status().faults == ()
+        bench.world.advance(1.5)
+        assert tagger.status().faults == ("counter 'B': no pulse for 10.5 s, not even dark counts",)
+        bench.world.faults.clear("tagger.counter_dead")
+        bench.world.advance(1.0)
+        assert tagger.status().faults == ()
+
+
+def test_rate_near_the_limit_of_the_model_shows_in_the_status(bench):
+    with bench.tagger() as tagger:
+        tagger.set_test_signal(True)
+        bench.vendor._box.test_signal_divider = 15
+        tagger.status()
+        bench.world.advance(0.05)
+        assert tagger.status().faults == ("8.33e+06 counts/s, the Time Tagger 20 transfers 8.5e+06 tags/s",)
+
+
+def test_self_test_measures_rate_and_jitter_of_the_test_signal(bench):
+    with bench.tagger() as tagger:
+        result = tagger.self_test()
+        assert result.passed, result.findings
+        assert result.rates_Hz["A"] == pytest.approx(62.5e6 / 74, rel=1e-3)
+        assert result.jitter_ps_rms == pytest.approx(34, rel=0.02)
+        # the counters are connected again
+        assert not bench.vendor._box.inputs[1].test_signal
+
+
+def test_self_test_finds_a_bad_converter(make_bench):
+    with make_bench(jitter_ps_rms=120.0).tagger() as tagger:
+        result = tagger.self_test()
+    assert not result.passed
+    assert result.findings == (f"jitter of one tag {result.jitter_ps_rms:.3g} ps rms, 34 ps expected",)
+    assert result.jitter_ps_rms == pytest.approx(120, rel=0.02)
+
+
+def test_limits_are_read_from_the_tagger(bench):
+    with bench.tagger() as tagger:
+        limits = tagger.limits()
+    assert limits.trigger_level_V == (0.0, 2.5)
+    assert limits.dead_time_ps == (6000, 393_000_000)
+    assert limits.transfer_tags_per_s == 8.5e6
+
+
+def test_delay_of_a_dark_pair_says_what_to_do(make_bench):
+    with (
+        make_bench(beam=False).tagger() as tagger,
+        pytest.raises(FaultError, match=r"no delay between 'A' and 'B' in 5\.0 s.*light in bursts"),
+    ):
+        tagger.measure_delay("A", "B", 5.0)
+
+
+def test_delay_between_the_counters_is_measured(make_bench):
+    bench = make_bench(detectors=(Detector(transit_ps=9000.0), Detector(transit_ps=5000.0)))
+    with bench.tagger() as tagger:
+        delay = tagger.measure_delay("A", "B", 10.0)
+        assert delay.delay_ps == pytest.approx(-4000, abs=4.5 * delay.error_ps)
+        with pytest.raises(LimitError, match="no counter 'C'"):
+            tagger.measure_delay("A", "C", 10.0)
+
+
+def test_vendor_file_holds_what_the_stream_gave(bench, tmp_path):
+    with bench.tagger() as tagger:
+        with tagger.vendor_file(tmp_path / "night") as file:
+            chunks = record(tagger, 3.0)
+            file.mark("3 s of light")
+            assert file.events >= sum(chunk.timestamps_ps.size for chunk in chunks)
+        written = file.events
+        assert file.path.name == "night.ttbin"
+        read = list(read_vendor_file(file.path, bench.vendor, chunk_events=10_000))
+        stamps = np.concatenate([chunk.timestamps_ps for chunk in read])
+        assert stamps.size == written
+        inside = (stamps >= chunks[0].begin_ps) & (stamps < chunks[-1].end_ps)
+        assert np.array_equal(stamps[inside], np.concatenate([chunk.timestamps_ps for chunk in chunks]))
+        for chunk, following in pairwise(read):
+            assert chunk.end_ps == following.begin_ps
+        with pytest.raises(InstrumentError, match="it exists"):
+            tagger.vendor_file(tmp_path / "night")
+        with pytest.raises(InstrumentError, match="its folder does not exist"):
+            tagger.vendor_file(tmp_path / "nowhere" / "night")
+
+
+def test_vendor_file_is_ended_when_the_record_fails(bench, tmp_path):
+    with bench.tagger() as tagger:
+        with pytest.raises(FaultError), tagger.vendor_file(tmp_path / "night"):
+            bench.world.faults.set("tagger.counter_dead")
+            record(tagger, 60.0)
+        assert len(bench.vendor._box.listeners) == 1
+        assert sum(
+            chunk.timestamps_ps.size for chunk in read_vendor_file(tmp_path / "night.ttbin", bench.vendor)
+        )
+
+
+def test_foreign_file_is_refused_though_the_vendor_does_not(bench, tmp_path):
+    foreign = tmp_path / "foreign.ttbin"
+    foreign.write_bytes(b"\x00" * 5000)
+    vendors = [bench.vendor]
+    with contextlib.suppress(ImportError):
+        vendors.append(importlib.import_module("Swabian.TimeTagger"))
+    for vendor in vendors:
+        with pytest.raises(ProtocolError, match="not a file of the vendor's"):
+            list(read_vendor_file(foreign, vendor))
+        with pytest.raises(FileNotFoundError):
+            list(read_vendor_file(tmp_path / "missing.ttbin", vendor))
+
+
+def test_open_with_the_installed_vendor_package_and_no_tagger(bench):
+    vendor = pytest.importorskip("Swabian.TimeTagger", reason="the vendor's package is not installed")
+    with pytest.raises(InstrumentConnectionError, match=r"No Time Tagger attached.*free now: none"):
+        bench.tagger(vendor=vendor).open()
+
+
+def test_every_method_of_the_driver_is_documented():
+    for thing in (SwabianTimeTagger, VendorFile, Connection, Record):
+        for name, member in inspect.getmembers(thing):
+            if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
+                assert inspect.getdoc(member), f"{thing.__name__}.{name}"
 
 
 @pytest.mark.parametrize(
