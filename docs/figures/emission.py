@@ -1,0 +1,277 @@
+"""Draw the figures of docs/emission.md and print the numbers that stand in its tables.
+
+    python docs/figures/emission.py
+
+The PNG files are written beside this script. Takes a minute or two.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from labctl.emission.cascade import burst_statistics, dot_statistics, simulate_cascade
+from labctl.emission.components import (
+    decay_per_s,
+    naive_pair_density_per_s,
+    pair_density_per_s,
+    spectrum_per_eV,
+)
+from labctl.emission.disorder import UV, UV_STRONG, X_RAY, DotEnsemble
+from labctl.emission.disorder_average import DotEmission, average_emission
+from labctl.emission.dot_material import load_material
+from labctl.emission.lattice import (
+    biexciton_binding_eV,
+    biexciton_rate_ratio,
+    composition_diagram,
+    crossover_temperature_K,
+    diameter_diagram,
+    disorder_eV,
+    law_rate_ratio,
+    rate_exponent_K,
+    rate_ratio,
+)
+from labctl.emission.sample import load_sample
+
+FOLDER = Path(__file__).parent
+REALISATIONS = 20_000
+SEED = 1
+APART = replace(UV, coupling_eV=0.0)
+
+
+def light(ensemble: DotEnsemble, **options: float) -> DotEmission:
+    """Average with the seed and the number of draws of all figures."""
+    return average_emission(ensemble, realisations=REALISATIONS, rng=np.random.default_rng(SEED), **options)
+
+
+def say(text: str) -> None:
+    """One line of numbers for the tables."""
+    sys.stdout.write(text + "\n")
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    """Write one picture and forget it."""
+    figure.tight_layout()
+    figure.savefig(FOLDER / f"emission-{name}.png", dpi=110)
+    plt.close(figure)
+
+
+def describe(name: str, ensemble: DotEnsemble, emission: DotEmission) -> None:
+    """One row of the table of coupled dots."""
+    gamma = ensemble.radiative_rate_per_s
+    say(
+        f"{name:34s} peak {emission.red_shift_eV * 1e3:4.0f} mean {emission.mean_shift_eV * 1e3:4.0f} "
+        f"fwhm {emission.fwhm_eV * 1e3:4.0f} meV, 1/e {emission.one_over_e_s * gamma:.3f} / Gamma_0 "
+        f"= {emission.one_over_e_s * 1e9:.2f} ns, first rate {emission.initial_rate_per_s / gamma:.2f}, "
+        f"mean rate {emission.mean_rate_per_s / gamma:.2f} Gamma_0, photons {emission.photons:.2f}"
+    )
+
+
+def coupled_dots() -> None:
+    """Spectrum and decay: uncoupled, UV, X-rays (first paper, S8)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    cases = (
+        ("uncoupled", APART, "0.5"),
+        ("UV, J = 50 meV", UV, "tab:blue"),
+        ("UV, J = 100 meV", UV_STRONG, "tab:cyan"),
+        ("X-rays, J = 150 ± 100 meV", X_RAY, "tab:red"),
+    )
+    for name, ensemble, colour in cases:
+        emission = light(ensemble)
+        describe(name, ensemble, emission)
+        left.plot(emission.energy_eV, emission.spectrum_per_eV / emission.photons, colour, label=name)
+        gamma = ensemble.radiative_rate_per_s
+        right.semilogy(emission.time_s * gamma, emission.decay_per_s / gamma, colour, label=name)
+    left.set(xlim=(1.75, 3.05), xlabel="energy (eV)", ylabel="S (1/eV), area 1", title="ten dots, chain")
+    left.axvline(2.45, color="0.8", lw=0.8)
+    right.set(xlim=(0, 4), ylim=(3e-3, 1.2), xlabel="time (1/Γ₀)", ylabel="I (Γ₀)", title="decay")
+    left.set_ylim(0, 5.4)
+    left.legend(fontsize=8)
+    save(figure, "coupled-dots")
+
+
+def literal_formula() -> None:
+    """Where S8 taken literally gives no shift, and the two ways out."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    endless = replace(X_RAY, loss_rate_per_s=0.0)
+    gamma = X_RAY.radiative_rate_per_s
+    for name, ensemble, window, style in (
+        ("no loss, endless: density of states", endless, np.inf, "k--"),
+        ("no loss, first 0.3/Γ₀", endless, 0.3 / gamma, "tab:orange"),
+        ("loss 0.5 Γ₀, endless", X_RAY, np.inf, "tab:red"),
+    ):
+        emission = light(ensemble, window_s=window)
+        describe(name, ensemble, emission)
+        left.plot(emission.energy_eV, emission.spectrum_per_eV / emission.photons, style, label=name)
+    left.set(xlim=(1.75, 3.15), xlabel="energy (eV)", ylabel="S (1/eV), area 1", title="X-ray parameters")
+    left.legend(fontsize=8)
+    losses = np.geomspace(0.01, 10, 16)
+    for name, ensemble, colour in (("UV, 50 meV", UV, "tab:blue"), ("X-rays", X_RAY, "tab:red")):
+        shifts = [
+            light(replace(ensemble, loss_rate_per_s=x * ensemble.radiative_rate_per_s)).mean_shift_eV
+            for x in losses
+        ]
+        right.semilogx(losses, np.array(shifts) * 1e3, "o-", color=colour, ms=3, label=name)
+    right.set(xlabel="loss rate (Γ₀)", ylabel="mean red-shift (meV)", title="no loss, no shift")
+    right.legend(fontsize=8)
+    save(figure, "literal-formula")
+
+
+def shapes() -> None:
+    """Numbers for chains, squares and cubes."""
+    for name, ensemble in (("UV", UV), ("X-rays", X_RAY)):
+        for shape in ((2,), (5,), (10,), (20,), (3, 3), (2, 2, 2), (3, 3, 3)):
+            arranged = ensemble.with_shape(*shape)
+            describe(f"{name} {shape}", arranged, light(arranged))
+
+
+def samples() -> None:
+    """Spectrum, decay and pair density of the papers' samples."""
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6))
+    energy = np.linspace(1.9, 2.7, 500)
+    time_s, lag_s = np.linspace(0, 6e-9, 400), np.linspace(-4e-9, 4e-9, 801)
+    for name, kelvin, style in (
+        ("xray-A", 80.0, "tab:red"),
+        ("xray-A", 300.0, "tab:orange"),
+        ("uv", 80.0, "tab:blue"),
+        ("uv", 300.0, "tab:cyan"),
+    ):
+        emission = load_sample(name).emission(kelvin)
+        label = f"{name}, {kelvin:g} K"
+        axes[0].plot(energy, spectrum_per_eV(emission, energy), style, label=label)
+        axes[1].semilogy(time_s * 1e9, decay_per_s(emission, time_s) * 1e-9, style, label=label)
+        if name != "uv":
+            axes[2].plot(lag_s * 1e9, pair_density_per_s(emission, lag_s) * 1e-9, style, label=label)
+    cold = load_sample("xray-A").emission(80.0)
+    naive = naive_pair_density_per_s(cold, lag_s) * 1e-9
+    axes[2].plot(lag_s * 1e9, naive, "k:", label="naive form, 80 K")
+    axes[0].set(xlabel="energy (eV)", ylabel="S (1/eV)", title="spectrum")
+    axes[1].set(xlabel="time (ns)", ylabel="f (1/ns)", ylim=(1e-3, 4), title="decay")
+    axes[2].set(xlabel="lag (ns)", ylabel="A = (g2 - 1) / C (1/ns)", title="pairs of one burst")
+    axes[0].legend(fontsize=7)
+    axes[2].legend(fontsize=7)
+    save(figure, "samples")
+
+
+def lattice() -> None:
+    """Disorder, rate ratio and exponents over materials (second paper)."""
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6))
+    kelvin = np.linspace(4, 300, 300)
+    sizes = {"CsPbBr3": 8.0, "CsPbI3": 8.0, "CsPbCl3": 8.0, "FAPbBr3": 8.0, "CdSe": 4.0}
+    for name, diameter in sizes.items():
+        material = load_material(name)
+        exponent = float(rate_exponent_K(material, diameter))
+        say(
+            f"{name:8s} {diameter:g} nm: S {material.phonons.huang_rhys:.2f}, mean mode "
+            f"{material.phonons.mean_energy_eV * 1e3:.1f} meV, sigma 10/80/300 K "
+            f"{disorder_eV(material, [10, 80, 300]) * 1e3} meV, A_X {exponent:.1f} K, T_c "
+            f"{float(crossover_temperature_K(exponent)):.0f} K, R_XX(80, 10 K) "
+            f"{biexciton_rate_ratio(exponent, [80, 10])}"
+        )
+        axes[0].plot(kelvin, disorder_eV(material, kelvin) * 1e3, label=f"{name}")
+        line = axes[1].plot(
+            1e3 / kelvin, rate_ratio(material, kelvin, diameter), label=f"{name} {diameter:g} nm"
+        )
+        axes[1].plot(1e3 / kelvin, law_rate_ratio(exponent, kelvin), ":", color=line[0].get_color())
+        nm = np.linspace(3, 20, 100)
+        axes[2].plot(nm, rate_exponent_K(material, nm), label=name)
+    axes[2].plot(8, 40.5, "k^", label="measured, UV")
+    axes[2].plot(8, 143, "ks", label="measured, X-rays")
+    axes[0].set(xlabel="temperature (K)", ylabel="σ (meV)", title="lattice disorder")
+    axes[1].set(
+        xlabel="1000 / T (1/K)",
+        ylabel="R_X",
+        xlim=(3.3, 12.5),
+        ylim=(0.95, 2.4),
+        title="rate ratio (dots: law)",
+    )
+    axes[2].set(xlabel="diameter (nm)", ylabel="A_X (K)", title="exponent of the law")
+    axes[0].legend(fontsize=7)
+    axes[1].legend(fontsize=7)
+    # The colours are those of the other two panels.
+    axes[2].legend(handles=axes[2].lines[-2:], fontsize=7, loc="lower right")
+    axes[2].set_ylim(0, 155)
+    save(figure, "lattice")
+
+
+def phase_diagrams() -> None:
+    """Temperature against diameter and composition, and the biexciton."""
+    figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.7))
+    kelvin = np.linspace(40, 300, 131)
+    bromide, iodide, chloride = (load_material(name) for name in ("CsPbBr3", "CsPbI3", "CsPbCl3"))
+    nm = np.linspace(3, 20, 86)
+    image = axes[0].pcolormesh(nm, kelvin, diameter_diagram(bromide, kelvin, nm), vmin=1, vmax=3)
+    axes[0].plot(
+        nm, crossover_temperature_K(rate_exponent_K(bromide, nm)), "w--", label="crossover, R_X = 1.1"
+    )
+    axes[0].set(xlabel="diameter (nm)", ylabel="temperature (K)", ylim=(40, 300), title="CsPbBr₃: R_X")
+    axes[0].legend(fontsize=8)
+    shares = np.linspace(0, 1, 41)
+    to_iodide = composition_diagram(bromide, iodide, kelvin, shares, diameter_nm=8.0)
+    to_chloride = composition_diagram(bromide, chloride, kelvin, shares, diameter_nm=8.0)
+    joined = np.concatenate([to_chloride[:, :0:-1], to_iodide], axis=1)
+    axis_share = np.concatenate([-shares[:0:-1], shares])
+    image = axes[1].pcolormesh(axis_share, kelvin, joined, vmin=1, vmax=3)
+    axes[1].contour(axis_share, kelvin, joined, levels=[1.1], colors="w", linestyles="--")
+    axes[1].set(xlabel="Cl  ←  Br  →  I (share)", ylim=(40, 300), title="8 nm CsPb(Cl,Br,I)₃: R_X")
+    figure.colorbar(image, ax=axes[1])
+    for name, diameter, colour in (("CsPbBr3", 8.0, "tab:red"), ("CdSe", 4.0, "0.4")):
+        material = load_material(name)
+        exponent = float(rate_exponent_K(material, diameter))
+        warm = np.linspace(10, 300, 200)
+        axes[2].plot(warm, biexciton_rate_ratio(exponent, warm), colour, label=f"{name}: R_XX")
+        binding = biexciton_binding_eV(material, warm)
+        axes[2].plot(warm, binding / binding[-1], colour, ls=":", label=f"{name}: binding / at 300 K")
+        say(f"{name}: binding 10 K over 300 K {binding[0] / binding[-1]:.3f}")
+    axes[2].axhline(2, color="0.8")
+    axes[2].set(xlabel="temperature (K)", ylim=(0, 2.1), title="biexciton, Dicke limit 2")
+    axes[2].legend(fontsize=7)
+    save(figure, "phase-diagrams")
+
+
+def cascade() -> None:
+    """One track, and the distributions over many (first paper, S9)."""
+    many = simulate_cascade(10_000, np.random.default_rng(SEED))
+    dots = dot_statistics(many, np.random.default_rng(SEED))
+    say(str(dots))
+    for probability in (1.0, 0.3):
+        say(f"{probability:g} photons per excitation: {burst_statistics(many, probability)}")
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.7))
+    for photon in range(3):
+        place = many.excitations.position_nm[many.excitations.photon == photon]
+        axes[0].plot(place[:, 0], place[:, 1], ".", ms=2.5)
+    axes[0].set_aspect("equal")
+    axes[0].set(xlabel="x (nm)", ylabel="y (nm)", title="excitations of three photons")
+    axes[1].hist(many.per_photon(), bins=np.arange(0, 520, 5), color="tab:red")
+    axes[1].set(
+        xlabel="excitations per 8 keV photon", ylabel="photons of 10 000", yscale="log", title="number"
+    )
+    first = many.excitations.photon < 300
+    owner, place = many.excitations.photon[first], many.excitations.position_nm[first]
+    # Excitations come in the order of the steps; pairs must be drawn without it.
+    order = np.random.default_rng(SEED).permutation(owner.size)
+    order = order[np.argsort(owner[order], kind="stable")]
+    owner, place = owner[order], place[order].astype(float)
+    distances = []
+    for step in range(1, 200, 7):
+        same = owner[step:] == owner[:-step]
+        distances.append(np.linalg.norm(place[step:] - place[:-step], axis=1)[same])
+    axes[2].hist(np.concatenate(distances), bins=100, range=(0, 400), density=True, color="tab:red")
+    axes[2].axvline(dots.pair_distance_nm, color="k", label=f"mean {dots.pair_distance_nm:.0f} nm")
+    axes[2].axvline(50, color="k", ls=":", label="paper, about 50 nm")
+    axes[2].set(xlabel="distance between two excitations (nm)", title="of one photon")
+    axes[2].legend(fontsize=8)
+    save(figure, "cascade")
+
+
+if __name__ == "__main__":
+    for draw in (coupled_dots, literal_formula, shapes, samples, lattice, phase_diagrams, cascade):
+        draw()
