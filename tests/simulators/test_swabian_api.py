@@ -486,6 +486,7 @@ def test_file_of_a_killed_writer_is_read_up_to_its_last_whole_block(world, modul
             world.advance(0.1)
             writer.getTotalEvents()
         writer.stop()
+        written = writer.getTotalEvents()
     data = tmp_path / "night.1.ttbin"
     data.write_bytes(data.read_bytes()[:-5])
     reader = module.FileReader(str(tmp_path / "night.ttbin"))
