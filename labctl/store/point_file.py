@@ -146,8 +146,8 @@ def _write_instrument(instrument: Node, point: PointData, context: PointContext)
     if point.voltage_kV > 0:  # the ultraviolet lamp is not driven by the tube's supply
         source.text("type", "Fixed Tube X-ray")
         source.text("probe", "x-ray")
-    source.number("voltage", point.voltage_kV, "kV", "measured")
-    source.number("current", point.current_uA, "uA", "measured")
+    source.number("voltage", float(point.voltage_kV), "kV", "measured")
+    source.number("current", float(point.current_uA), "uA", "measured")
     if point.spectrum is not None:
         _write_camera(instrument.group("camera", "NXdetector"), point.spectrum)
     if point.pairs is not None:
@@ -158,14 +158,16 @@ def _write_camera(camera: Node, spectrum: SpectrumData) -> None:
     camera.text("description", "spectrograph camera: every light frame and dark frame as read, in counts")
     camera.text("acquisition_mode", "summed")
     camera.array("data", spectrum.frames, "count", "measured")
-    camera.number("count_time", spectrum.exposure_s, "s", "commanded")
+    camera.number("count_time", float(spectrum.exposure_s), "s", "commanded")
     camera.number("saturation_value", spectrum.saturation_counts, "count", "entered")
     dark = camera.group("dark", "NXcollection")
     dark.array("data", spectrum.dark, "count", "measured")
     calibration = camera.group("calibration", "NXcollection")
     calibration.array("wavelength", spectrum.wavelength_nm, "nm", "entered")
-    calibration.number("gain_electrons_per_count", spectrum.gain_electrons_per_count, "1/count", "entered")
-    calibration.number("read_noise_electrons", spectrum.read_noise_electrons, "", "entered")
+    calibration.number(
+        "gain_electrons_per_count", float(spectrum.gain_electrons_per_count), "1/count", "entered"
+    )
+    calibration.number("read_noise_electrons", float(spectrum.read_noise_electrons), "", "entered")
 
 
 def _write_counters(counters: Node, pairs: PairBlocks, response_sigma_s: float) -> None:
@@ -181,7 +183,7 @@ def _write_counters(counters: Node, pairs: PairBlocks, response_sigma_s: float) 
     blocks.array("duration", pairs.duration_ps, "ps", "measured")
     blocks.number("window", pairs.window_ps, "ps", "commanded")
     blocks.number("bin_width", pairs.bin_ps, "ps", "commanded")
-    blocks.number("response_sigma", response_sigma_s, "s", "entered")
+    blocks.number("response_sigma", float(response_sigma_s), "s", "entered")
     blocks.number("stop_delay", pairs.delay_ps, "ps", "entered")
     blocks.number("same_channel", int(pairs.same_channel), "", "commanded")
     if pairs.edges is not None:
@@ -193,16 +195,16 @@ def _write_sample(sample: Node, point: PointData, context: PointContext) -> None
         sample.text("name", context.sample)
     if context.simulated:
         sample.text("type", "simulated data")
-    sample.number("temperature", point.temperature_K, "K", "measured")
-    sample.number("temperature_errors", point.temperature_sd_K, "K", "measured")
-    sample.number("temperature_set", point.set_point_K, "K", "commanded")
+    sample.number("temperature", float(point.temperature_K), "K", "measured")
+    sample.number("temperature_errors", float(point.temperature_sd_K), "K", "measured")
+    sample.number("temperature_set", float(point.set_point_K), "K", "commanded")
 
 
 def _write_circumstances(group: Node, point: PointData) -> None:
     group.number("index", point.index, "", "commanded")
-    group.number("began", point.began_epoch_s, "s", "measured")
-    group.number("ended", point.ended_epoch_s, "s", "measured")
-    group.number("response_sigma", point.response_sigma_s, "s", "entered")
+    group.number("began", float(point.began_epoch_s), "s", "measured")
+    group.number("ended", float(point.ended_epoch_s), "s", "measured")
+    group.number("response_sigma", float(point.response_sigma_s), "s", "entered")
 
 
 def _write_readings(group: Node, readings: Mapping[str, Mapping[str, Any]]) -> None:

@@ -130,6 +130,13 @@ def test_nxcheck_finds_no_error_and_no_warning(tmp_path: Path, make_point: Any, 
     assert "Total number of warnings: 0" in said, said
 
 
+def test_whole_numbers_given_for_a_temperature_are_no_fault(tmp_path: Path, make_point: Any) -> None:
+    write_point_file(tmp_path / "p.nxs", make_point(temperature_K=80, set_point_K=80, voltage_kV=40))
+
+    assert "Total number of warnings: 0" in nxcheck(tmp_path / "p.nxs")
+    assert same(read_point_file(tmp_path / "p.nxs").temperature_K, 80.0)
+
+
 def test_the_checker_does_see_an_error(tmp_path: Path, make_point: Any) -> None:
     write_point_file(tmp_path / "p.nxs", make_point())
     with h5py.File(tmp_path / "p.nxs", "r+") as file:
