@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.camera import Readout, Sensor, read_out
+from simulators.kymera import Kymera
 from simulators.light import fibre_photons
+from simulators.light_switch import ShutterRecord
 from simulators.optics import electrons_per_photon
-from simulators.shamrock import Kymera, ShutterRecord
 from simulators.world import WorldView
 
 SATURATING_ELECTRONS_per_s = 1e7
@@ -132,17 +133,17 @@ class FibreLight:
 
     Args:
         world: Stage, beam, fibre.
-        shamrock: The spectrograph in front of the camera.
+        spectrograph: The spectrograph in front of the camera.
         sensor: The chip.
         camera_shutter: The camera's own shutter signal, which counts with the spectrograph's shutter on BNC.
     """
 
     def __init__(
-        self, world: WorldView, shamrock: Kymera, sensor: Sensor, camera_shutter: ShutterRecord
+        self, world: WorldView, spectrograph: Kymera, sensor: Sensor, camera_shutter: ShutterRecord
     ) -> None:
         self.world = world
         self.sensor = sensor
-        self._shamrock = shamrock
+        self._spectrograph = spectrograph
         self._camera_shutter = camera_shutter
         self.chip_C = 20.0
 
@@ -152,12 +153,12 @@ class FibreLight:
 
     def electrons(self, begin_s: float, end_s: float) -> NDArray[np.float64]:
         """Expected photo-electrons per column in ``[begin_s, end_s)``, shape (columns,)."""
-        shutter = self._camera_shutter if self._shamrock.shutter_mode == 2 else self._shamrock.shutter
+        shutter = self._camera_shutter if self._spectrograph.shutter_mode == 2 else self._spectrograph.shutter
         total = np.zeros(self.sensor.columns)
         if shutter.open_share(begin_s, end_s) == 0.0:
             return total
-        transmission = self._shamrock.transmission()
-        state = self._shamrock.state()
+        transmission = self._spectrograph.transmission()
+        state = self._spectrograph.state()
         for piece in self.world.history(begin_s, end_s):
             length_s = piece.end_s - piece.begin_s
             open_s = shutter.open_share(piece.begin_s, piece.end_s) * length_s

@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from simulators.andor_camera import NOT_SUPPORTED, USB_ERROR, Sdk2Camera
+from simulators.andor_camera import Sdk2Camera
+from simulators.andor_settings import NOT_SUPPORTED, USB_ERROR
 from simulators.camera import Sensor
+from simulators.kymera import FLAT_GRATINGS
+from simulators.light_switch import Wiring
 from simulators.optics import Grating
-from simulators.shamrock import COMMUNICATION_ERROR, FLAT_GRATINGS, NOT_AVAILABLE, Kymera, Wiring
+from simulators.shamrock import COMMUNICATION_ERROR, NOT_AVAILABLE, Shamrock
 from simulators.world import WorldView
 
 # Data buffers: the vendor writes 32-bit integers through a ``long *``, whatever the platform's long is.
@@ -39,7 +42,7 @@ _WITHOUT_LINE = frozenset(
 class AndorStandIn:
     """The two instruments behind the libraries, for tests and panels that look behind the scenes."""
 
-    shamrock: Kymera
+    shamrock: Shamrock
     camera: Sdk2Camera
     calls: list[str]
     errors: list[Exception]
@@ -145,22 +148,15 @@ def installed(
         wiring: What its flipper mirror switches.
         sensor: The camera's chip.
     """
-    from pylablib.devices.Andor import (
-        AndorSDK2,
-        Shamrock,
-        ShamrockCIF_defs,
-        ShamrockCIF_lib,
-        atmcd32d_defs,
-        atmcd32d_lib,
-    )
+    from pylablib.devices import Andor
     from pylablib.devices.utils import load_lib
 
     calls: list[str] = []
     errors: list[Exception] = []
-    spectrograph = Kymera(world, gratings=gratings, wiring=wiring)
+    spectrograph = Shamrock(world, gratings=gratings, wiring=wiring)
     camera = Sdk2Camera(world, spectrograph, sensor=sensor)
     spectrograph_library = CallbackLibrary(
-        ShamrockCIF_defs.define_functions,
+        Andor.ShamrockCIF_lib.define_functions,
         spectrograph,
         failure=COMMUNICATION_ERROR,
         not_supported=NOT_AVAILABLE,
@@ -168,7 +164,7 @@ def installed(
         errors=errors,
     )
     camera_library = CallbackLibrary(
-        atmcd32d_defs.define_functions,
+        Andor.atmcd32d_lib.define_functions,
         camera,
         failure=USB_ERROR,
         not_supported=NOT_SUPPORTED,
@@ -185,7 +181,7 @@ def installed(
         return original(name, *arguments, **options)
 
     original = load_lib.load_lib
-    users = ((Shamrock, ShamrockCIF_lib), (AndorSDK2, atmcd32d_lib))
+    users = ((Andor.Shamrock, Andor.ShamrockCIF_lib), (Andor.AndorSDK2, Andor.atmcd32d_lib))
     for user, library in users:
         _forget_library(user.libctl, library.wlib)
     load_lib.load_lib = load

@@ -7,22 +7,16 @@ code. Moves take their time: the call returns when the world's clock has passed 
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
-from typing import Literal
-
-import numpy as np
-
 from simulators.andor_memory import Address, Out, get_text, put_array, put_text
-from simulators.optics import (
-    ANGULAR_DEVIATION_deg,
-    FOCAL_LENGTH_mm,
-    Grating,
-    SpectrographState,
-    longest_wavelength_nm,
-    pixel_centres_nm,
+from simulators.kymera import (
+    FILTER_MOVE_S,
+    FOCUS_MAXIMUM,
+    FOCUS_STEPS_PER_S,
+    GRATING_MOVE_S,
+    SLIT_MOVE_S,
+    Kymera,
 )
-from simulators.world import Port, WorldView
+from simulators.optics import ANGULAR_DEVIATION_deg, FOCAL_LENGTH_mm, longest_wavelength_nm, pixel_centres_nm
 
 COMMUNICATION_ERROR = 20201
 SUCCESS = 20202
@@ -41,117 +35,9 @@ _TEXTS = {
     NOT_AVAILABLE: "SHAMROCK_NOT_AVAILABLE",
 }
 
-GRATING_MOVE_S = 12.0
-WAVELENGTH_MOVE_S = 0.5
-WAVELENGTH_SPEED_nm_per_s = 200.0
-SLIT_MOVE_S = 0.5
-FILTER_MOVE_S = 1.5
-FLIPPER_MOVE_S = 1.0
-FOCUS_STEPS_PER_S = 100.0
-FOCUS_MAXIMUM = 550
 
-Side = Literal["direct", "side"]
-
-# Gratings of the stand-in. The efficiency is flat on purpose: intensities need no calibration lamp.
-FLAT_GRATINGS = (Grating(150.0, None), Grating(300.0, None), Grating(600.0, None))
-BLAZED_GRATINGS = (Grating(150.0, 500.0), Grating(300.0, 500.0), Grating(600.0, 500.0))
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """What stands behind the spectrograph's flipper mirror.
-
-    Args:
-        flipper: The mirror that sends the light to the spectrometer's camera or to the counters; None: none.
-        spectrometer_port: Its position for the spectrometer.
-    """
-
-    flipper: Literal["input", "output"] | None = "output"
-    spectrometer_port: Side = "direct"
-
-    def port(self, position: int) -> Port:
-        """Where the light goes with the mirror at 0 (direct) or 1 (side)."""
-        at_spectrometer = position == (0 if self.spectrometer_port == "direct" else 1)
-        return "spectrometer" if at_spectrometer else "counters"
-
-    def position(self, port: Port) -> int:
-        """The mirror's position (0 direct, 1 side) that sends the light to ``port``."""
-        return 0 if self.port(0) == port else 1
-
-
-@dataclass
-class ShutterRecord:
-    """When a shutter was open: its changes as (time in s, open)."""
-
-    changes: list[tuple[float, bool]] = field(default_factory=lambda: [(0.0, False)])
-
-    def set(self, now_s: float, is_open: bool) -> None:
-        """The shutter moves now."""
-        if self.changes[-1][1] != is_open:
-            self.changes.append((now_s, is_open))
-            del self.changes[:-1000]
-
-    def open_share(self, begin_s: float, end_s: float) -> float:
-        """Share of a stretch of time in which it was open."""
-        if end_s <= begin_s:
-            return 0.0
-        ends = [*(time_s for time_s, _ in self.changes[1:]), float("inf")]
-        open_s = sum(
-            max(0.0, min(end, end_s) - max(begin, begin_s))
-            for (begin, is_open), end in zip(self.changes, ends, strict=True)
-            if is_open
-        )
-        return open_s / (end_s - begin_s)
-
-
-class Kymera:
-    """The spectrograph. Thread-safe.
-
-    Args:
-        world: Where time passes and the fibre's light goes.
-        gratings: The turret.
-        wiring: What the flipper mirror switches.
-        serial_number: As the library tells it.
-    """
-
-    def __init__(
-        self,
-        world: WorldView,
-        *,
-        gratings: tuple[Grating, ...] = FLAT_GRATINGS,
-        wiring: Wiring | None = None,
-        serial_number: str = "KY-SIM-0001",
-    ) -> None:
-        self.world = world
-        self.gratings = gratings
-        self.wiring = wiring if wiring is not None else Wiring()
-        self.serial_number = serial_number
-        self.lock = threading.RLock()
-        self.initialised = 0
-        self.turret = 1
-        self.grating = 2
-        self.centre_nm = 500.0
-        self.offsets = [0] * len(gratings)
-        self.detector_offset = 0
-        self.slits_um = {2: 100.0}
-        self.shutter_mode = 0
-        self.shutter = ShutterRecord()
-        self.filter = 1
-        self.filter_names = ["none", "OD1", "LP 400", "LP 500", "SP 700", "blocked"]
-        self.flippers = {1: 0, 2: 0}
-        self.focus = 250
-        self.pixel_um = 0.0
-        self.n_pixels = 0
-
-    def state(self) -> SpectrographState:
-        """What the light meets now."""
-        with self.lock:
-            return SpectrographState(self.gratings[self.grating - 1], self.centre_nm, self.slits_um[2])
-
-    def transmission(self) -> float:
-        """Share of the light that passes the filter wheel."""
-        with self.lock:
-            return {"OD1": 0.1, "blocked": 0.0}.get(self.filter_names[self.filter - 1], 1.0)
+class Shamrock(Kymera):
+    """The spectrograph's library. Thread-safe through ``lock``, which the caller of its functions holds."""
 
     def _check(self, device: int) -> int:
         if not self.initialised:
@@ -163,10 +49,6 @@ class Kymera:
         if code == SUCCESS:
             out[0] = value
         return code
-
-    def gone(self) -> bool:
-        """The spectrograph's line is dead."""
-        return self.world.faults.active("camera.port_gone")
 
     # -- library and identity ------------------------------------------------------------------------------
 
@@ -309,12 +191,6 @@ class Kymera:
             self._turn(0.0)
         return code
 
-    def _turn(self, wavelength_nm: float) -> None:
-        way_nm = abs(wavelength_nm - self.centre_nm)
-        if way_nm > 0:
-            self.world.advance(WAVELENGTH_MOVE_S + way_nm / WAVELENGTH_SPEED_nm_per_s)
-        self.centre_nm = float(np.float32(wavelength_nm))
-
     # -- slits, shutter, filter ----------------------------------------------------------------------------
 
     def ShamrockAutoSlitIsPresent(self, device: int, slit: int, present: Out) -> int:
@@ -362,8 +238,7 @@ class Kymera:
         if code == SUCCESS and not 0 <= mode <= 2:
             return P2_INVALID
         if code == SUCCESS:
-            self.shutter_mode = mode
-            self.shutter.set(self.world.now(), mode == 1)
+            self._set_shutter(mode)
         return code
 
     def ShamrockFilterIsPresent(self, device: int, present: Out) -> int:
@@ -418,11 +293,7 @@ class Kymera:
         if code == SUCCESS and position not in (0, 1):
             return P3_INVALID
         if code == SUCCESS:
-            if position != self._flipper_position(flipper):
-                self.world.advance(FLIPPER_MOVE_S)
-            self.flippers[flipper] = position
-            if self._is_switch(flipper):
-                self.world.set_port(self.wiring.port(position))
+            self._flip(flipper, position)
         return code
 
     def ShamrockFlipperMirrorReset(self, device: int, flipper: int) -> int:
@@ -433,13 +304,6 @@ class Kymera:
         if code == SUCCESS and not 1 <= flipper <= 2:
             return P2_INVALID
         return NOT_AVAILABLE if code == SUCCESS and flipper not in self.flippers else code
-
-    def _is_switch(self, flipper: int) -> bool:
-        return self.wiring.flipper == {1: "input", 2: "output"}[flipper]
-
-    def _flipper_position(self, flipper: int) -> int:
-        # The world knows where its light goes, whoever moved it there last.
-        return self.wiring.position(self.world.port()) if self._is_switch(flipper) else self.flippers[flipper]
 
     def ShamrockIrisIsPresent(self, device: int, iris: int, present: Out) -> int:
         return self._give(device, present, 0)
