@@ -13,7 +13,10 @@ from drivers.base import Instrument
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "xray_tube": {"spellman": "drivers.xray_tube.spellman:SpellmanTube"},
-    "cryostage": {"linkam-t95": "drivers.cryostage.linkam_t95:LinkamT95"},
+    "cryostage": {
+        "linkam-sdk": "drivers.cryostage.linkam_sdk:LinkamSdk",
+        "linkam-t95": "drivers.cryostage.linkam_t95:LinkamT95",
+    },
     "spectrometer": {"andor": "drivers.spectrometer.andor:AndorSpectrometer"},
     "time_tagger": {"swabian": "drivers.time_tagger.swabian:SwabianTimeTagger"},
     "light_path": {"kymera-flipper": "drivers.light_path.kymera_flipper:KymeraFlipper"},

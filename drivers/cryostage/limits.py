@@ -32,3 +32,11 @@ def check_pressure(name: str, pressure_mbar: float) -> None:
         raise LimitError(
             name, f"a pressure of 0 to {AIR_MBAR:g} mbar is expected, not {pressure_mbar:g} mbar"
         )
+
+
+def check_pump(name: str, percent: float | None) -> None:
+    """Raise ``LimitError`` unless this is a pump speed in %, or None for automatic."""
+    if percent is not None and not 0 <= percent <= 100:
+        raise LimitError(
+            name, f"a pump speed of 0 to 100 % is expected, not {percent:g} %", done="nothing was sent"
+        )

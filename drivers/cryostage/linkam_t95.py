@@ -19,13 +19,12 @@ from drivers.base import Identity, Reading, Settings
 from drivers.clock import Clock
 from drivers.cryostage import linkam_t95_codec as codec
 from drivers.cryostage.base import Cryostage, CryostageLimits, CryostageStatus
-from drivers.cryostage.limits import check_pressure, check_ramp
+from drivers.cryostage.limits import check_pressure, check_pump, check_ramp
 from drivers.errors import (
     FaultError,
     InstrumentConnectionError,
     InstrumentError,
     InstrumentTimeoutError,
-    LimitError,
     ProtocolError,
 )
 from drivers.lines import line_to
@@ -252,12 +251,7 @@ class LinkamT95(Cryostage):
 
     def set_pump(self, percent: float | None) -> None:
         """Pump speed in steps of 1/30; None: automatic."""
-        if percent is not None and not 0 <= percent <= 100:
-            raise LimitError(
-                self.name,
-                f"a pump speed of 0 to 100 % is expected, not {percent:g} %",
-                done="nothing was sent",
-            )
+        check_pump(self.name, percent)
         with self._act:
             self._ask()
             commands: tuple[bytes, ...] = (codec.PUMP_AUTOMATIC,)

@@ -150,7 +150,7 @@ def test_stage_goes_down_to_80_K_and_settles(bench: Bench) -> None:
 def test_outside_the_limits_nothing_is_sent(bench: Bench, kelvin: float, rate: float) -> None:
     stage = bench.opened()
     before = len(sent(stage))
-    with pytest.raises(LimitError, match="nothing was sent"):
+    with pytest.raises(LimitError, match=r"(?i)nothing was sent"):
         stage.ramp_to(kelvin, rate)
     assert len(sent(stage)) == before
 
@@ -301,7 +301,7 @@ def test_open_sensor_is_a_fault_and_no_number(bench: Bench) -> None:
     assert "sensor open" in status.faults[0]
     assert status.temperature == good
     assert status.temperature.read_at_s < status.read_at_s - 4
-    with pytest.raises(FaultError, match="nothing was started"):
+    with pytest.raises(FaultError, match=r"(?i)nothing was started"):
         stage.ramp_to(200.0, 30.0)
 
 
@@ -427,5 +427,5 @@ def test_errors_are_one_sentence_for_a_person(bench: Bench) -> None:
         stage.status()
     text = str(caught.value)
     assert text.startswith("cryostage: ")
-    assert "check power" in text
+    assert "check power" in text.lower()
     assert "\n" not in text
