@@ -32,6 +32,7 @@ ComplexArray = npt.NDArray[np.complex128]
 
 # Decay slower than this share of N Gamma_0 is rounding: such a mode is dark and never emits.
 _DARK = 1e-12
+_ROUNDING = 8 * float(np.finfo(float).eps)
 # Eigenvectors this close to parallel mean two modes about to merge (an exceptional point) ...
 _ILL_CONDITIONED = 1e7
 # ... and the dots are then moved apart by this share of hbar Gamma_0. Light depends smoothly on the dots'
@@ -87,8 +88,10 @@ class ExactModes:
     def _dark(self) -> npt.NDArray[np.bool_]:
         """Modes that do not decay at all, and so never emit: (R, N)."""
         rate = -2 * self.eigenvalue_per_s.imag
-        dark: npt.NDArray[np.bool_] = rate <= _DARK * np.max(rate, axis=1, keepdims=True)
-        return dark
+        # An eigenvalue is known to within rounding of the largest one: at real energies that is more.
+        rounding = _ROUNDING * np.max(np.abs(self.eigenvalue_per_s), axis=1, keepdims=True)
+        least = np.maximum(_DARK * np.max(rate, axis=1, keepdims=True), rounding)
+        return np.asarray(rate <= least, dtype=bool)
 
     def _collected(self, window_s: float) -> ComplexArray:
         """Light of each pair of modes, integrated from 0 to ``window_s``: (R, N, N)."""

@@ -136,6 +136,17 @@ def test_a_symmetric_start_is_the_dicke_state():
     npt.assert_allclose(secular.decay_per_s(TIMES)[0], expected, atol=1e-6 * GAMMA)
 
 
+@pytest.mark.parametrize("n_dots", [2, 3, 4, 6, 10])
+def test_dark_modes_keep_their_excitation_at_the_dots_true_energies(n_dots):
+    """A chain of equal dots has modes sin(k n pi / (N + 1)); the even ones are dark by symmetry."""
+    chain = DotEnsemble((n_dots,), 2.45, 0.0, -0.05, 0.0, GAMMA, 0.0)
+    matrices = hamiltonians_eV(chain, 1, np.random.default_rng(0))
+    bright = (n_dots + 1) // 2
+    for solve in (exact_modes, secular_modes):
+        photons = solve(matrices, radiative_rate_per_s=GAMMA).photons()
+        assert photons[0] == pytest.approx(bright / n_dots, rel=1e-6)
+
+
 def test_two_dots_match_the_closed_form():
     """Equal dots coupled by J: modes at +-J, the lower one with 2 Gamma, the upper one dark."""
     coupling = -0.05
