@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _G2_POINTS = 240
+LOGARITHMIC_ABOVE = 20.0
 
 
 def draw_g2(ax: Any, points: Sequence[FigurePoint], colours: Sequence[Any]) -> None:
     """g2 of the warmest and the coldest point that have one, with fits."""
+    from matplotlib.ticker import FuncFormatter
+
     chosen = [(p, c) for p, c in zip(points, colours, strict=True) if p.data.pairs is not None]
     if not chosen:
         say(ax, "no g2")
@@ -32,7 +35,13 @@ def draw_g2(ax: Any, points: Sequence[FigurePoint], colours: Sequence[Any]) -> N
         top = max(top, _draw_one_g2(ax, point, colour, reach_ns))
     ax.axhline(1.0, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
     ax.set_xlim(-reach_ns, reach_ns)
-    ax.set_ylim(1.0 - 0.22 * (top - 1.0), 1.0 + 1.16 * (top - 1.0))
+    if top > LOGARITHMIC_ABOVE:
+        # Strong bunching: on a logarithmic axis the decays show as lines and both ends are seen.
+        ax.set_yscale("log", nonpositive="clip")
+        ax.set_ylim(0.4, 2.0 * top)
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        ax.set_ylim(max(0.0, 1.0 - 0.22 * (top - 1.0)), 1.0 + 1.16 * (top - 1.0))
     ax.set_xlabel("Delay (ns)", fontsize=LABEL_SIZE, color=INK)
     ax.set_ylabel(r"$g^{(2)}$", fontsize=LABEL_SIZE + 1, color=INK)
     legend_above(ax)

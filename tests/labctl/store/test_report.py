@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,21 @@ def test_merging_bins_keeps_pairs_and_level(make_point: Any) -> None:
     counts = (values / errors) ** 2  # Poisson: value / error is the square root of the pairs
     assert counts.sum() == pytest.approx(float(pairs.total().sum()))
     assert lag_ns[0] == pytest.approx((pairs.lag_ps[0] + pairs.lag_ps[1]) / 2e3)
+
+
+@pytest.mark.parametrize(("factor", "scale"), [(1, "linear"), (300, "log")])
+def test_g2_has_no_negative_axis_and_strong_bunching_a_logarithmic_one(
+    make_point: Any, factor: int, scale: str
+) -> None:
+    point = make_point()
+    peak = point.pairs.pairs.copy()
+    peak[:, 190:210] *= np.uint64(factor)
+    bright = dataclasses.replace(point, pairs=dataclasses.replace(point.pairs, pairs=peak))
+
+    ax = axes_of([bare(bright, None)])["Pair correlation"]
+
+    assert ax.get_yscale() == scale
+    assert ax.get_ylim()[0] >= 0.0
 
 
 def test_a_run_without_points_has_nothing_to_draw(run: RunDirectory) -> None:
