@@ -29,9 +29,9 @@ from labctl.fitting.estimates import (
     software,
 )
 from labctl.fitting.g2_start import first_guess, require_pairs
+from labctl.fitting.histogram import MIN_BLOCKS, Histogram
 from labctl.fitting.pair_model import Form, PairModel
 from labctl.fitting.profile import profile_interval
-from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import Parameter, PoissonCounts, Solution, solve
 from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks
@@ -39,8 +39,6 @@ from labctl.photons.g2 import PairBlocks
 Array = NDArray[np.float64]
 Pin = Literal["prior", "fixed", "free"]
 
-MIN_BLOCKS = 20
-"""Fewer time blocks than this do not give a covariance of seven parameters."""
 MU_WARNING = 0.02
 """Detected photons per burst and detector from which dead time visibly shortens lifetimes."""
 SPAD_DEAD_TIME_S = 77e-9
@@ -173,7 +171,7 @@ def fit_g2(pairs: PairBlocks, options: G2Options) -> G2Fit:
     Raises:
         FitRefused: no pairs, no rates, no peak above the accidental level, no convergence, too few bins.
     """
-    histogram = _Histogram(pairs)
+    histogram = Histogram(pairs)
     require_pairs(pairs, options.response_sigma_s)
     guess = first_guess(histogram.edges_s, histogram.counts, histogram.accidentals, options.response_sigma_s)
     one = _solve(histogram, options, 1, guess, mu=0.0)
@@ -189,55 +187,7 @@ def fit_g2(pairs: PairBlocks, options: G2Options) -> G2Fit:
     return _result(histogram, options, chosen, fits[chosen], gain)
 
 
-class _Histogram:
-    """What a fit needs of the blocks, in seconds."""
-
-    def __init__(self, pairs: PairBlocks) -> None:
-        self.blocks = pairs
-        self.counts = pairs.total().astype(np.float64)
-        self.accidentals = pairs.expected()
-        self.bin_s = pairs.bin_ps * 1e-12
-        centre = pairs.lag_ps * 1e-12
-        self.edges_s = np.append(centre - 0.5 * self.bin_s, centre[-1] + 0.5 * self.bin_s)
-        live = float(pairs.duration_ps.sum()) * 1e-12
-        self.rates_per_s = (
-            float(pairs.start_tags.sum()) / live if live > 0.0 else 0.0,
-            float(pairs.stop_tags.sum()) / live if live > 0.0 else 0.0,
-        )
-
-    def excess(self, solution: Solution) -> float:
-        """Pairs in the peak."""
-        return float(np.sum(solution.model - solution.values[0] * self.accidentals))
-
-    @property
-    def few_accidentals(self) -> bool:
-        """Too few accidental pairs to say where the far level lies: it is 1 by the count rates."""
-        return float(self.accidentals.sum()) < 100.0
-
-    def score_scatter(self, solution: Solution) -> Array | None:
-        """Covariance of the score from the scatter between blocks, (p, p); None with too few blocks."""
-        pairs = self.blocks
-        expected = pairs.pair_rate() * pairs.duration_ps
-        usable = expected > 0.0
-        n = int(usable.sum())
-        if n < MIN_BLOCKS:
-            return None
-        share = expected[usable] / expected[usable].sum()
-        ratio = pairs.pairs[usable] / solution.model - share[:, None]
-        scores = ratio @ solution.jacobian
-        return np.asarray(scores.T @ scores * (n / (n - 1.0)))
-
-    def require_peak(self, one: Solution) -> None:
-        level = self.counts.sum() / self.accidentals.sum()
-        flat = PoissonCounts(self.counts).deviance(level * self.accidentals)
-        if flat - one.deviance < 25.0 or one.values[1] <= 0.0:
-            raise FitRefused(
-                f"no bunching: a peak improves the deviance by only {flat - one.deviance:.1f} of 25; "
-                "count longer, widen the window, or check that both counters see the same light"
-            )
-
-
-def _parameters(histogram: _Histogram, options: G2Options, n: int, guess: Array) -> list[Parameter]:
+def _parameters(histogram: Histogram, options: G2Options, n: int, guess: Array) -> list[Parameter]:
     """Parameters with the usual bounds; ``guess`` is (contrast, delay, lifetime of a single exponential)."""
     contrast, delay, lifetime = (float(x) for x in guess)
     window = float(histogram.edges_s[-1] - histogram.edges_s[0]) / 2.0
@@ -283,7 +233,7 @@ def _parameters(histogram: _Histogram, options: G2Options, n: int, guess: Array)
 
 
 def _solve(
-    histogram: _Histogram, options: G2Options, n: int, guess: Array, *, mu: float, start: Array | None = None
+    histogram: Histogram, options: G2Options, n: int, guess: Array, *, mu: float, start: Array | None = None
 ) -> Solution:
     """Best solution from one or several first guesses."""
     model = PairModel(histogram.edges_s, histogram.accidentals, n, options.form, mu)
@@ -311,7 +261,7 @@ def _solve(
 
 
 def _with_dead_time(
-    histogram: _Histogram, options: G2Options, n: int, one: Solution
+    histogram: Histogram, options: G2Options, n: int, one: Solution
 ) -> tuple[Solution, float]:
     """Solution and the mu its model used; the correction is repeated until mu stands."""
     guess = one.values[[1, -2, 2]]
@@ -328,7 +278,7 @@ def _with_dead_time(
     return solution, mu
 
 
-def _mu(histogram: _Histogram, solution: Solution, mu_model: float) -> float:
+def _mu(histogram: Histogram, solution: Solution, mu_model: float) -> float:
     """Detected photons per burst, mean of both detectors: R C = mu.
 
     A detector that gives only the first photon of a burst counts R = Phi (1 - exp(-mu)) instead, and C =
@@ -338,7 +288,7 @@ def _mu(histogram: _Histogram, solution: Solution, mu_model: float) -> float:
     return -math.log1p(-min(seen, 0.993)) if mu_model > 0.0 else seen
 
 
-def _bic_gain(one: Solution, two: Solution, histogram: _Histogram, fano: float) -> float:
+def _bic_gain(one: Solution, two: Solution, histogram: Histogram, fano: float) -> float:
     if not two.converged:
         return -math.inf if one.converged else 0.0
     extra = int(two.free.sum()) - int(one.free.sum())
@@ -347,7 +297,7 @@ def _bic_gain(one: Solution, two: Solution, histogram: _Histogram, fano: float) 
 
 
 def _result(
-    histogram: _Histogram, options: G2Options, n: int, fitted: tuple[Solution, float], gain: float
+    histogram: Histogram, options: G2Options, n: int, fitted: tuple[Solution, float], gain: float
 ) -> G2Fit:
     solution, mu_model = fitted
     what = f"g2 with {n} lifetime{'s' if n > 1 else ''}"
@@ -393,7 +343,7 @@ def _result(
 
 
 def _widened(
-    histogram: _Histogram, options: G2Options, solution: Solution, mu_model: float, covariance: Array
+    histogram: Histogram, options: G2Options, solution: Solution, mu_model: float, covariance: Array
 ) -> Array:
     """Errors of the lifetimes from the profile likelihood where the fast one is poorly known.
 
@@ -423,7 +373,7 @@ def _widened(
 
 
 def _limits(
-    estimates: Estimates, histogram: _Histogram, options: G2Options, n: int, mu: Value, mu_model: float
+    estimates: Estimates, histogram: Histogram, options: G2Options, n: int, mu: Value, mu_model: float
 ) -> list[str]:
     """Warnings about window, response and dead time."""
     found = []

@@ -3,7 +3,7 @@
 Levenberg-Marquardt steps on the deviance: with model m, Jacobian J and variance v (v = m for Poisson) the
 score is J^T (n - m)/v and the information J^T diag(1/v) J. A Gaussian prior adds its own quadratic term. The
 solver calls a fit converged when the Newton decrement g^T H^-1 g, the squared distance still to go in units
-of the errors, is below 1e-6; nothing else counts as converged.
+of the errors, is below 1e-8; nothing else counts as converged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 Model = Callable[[Array], tuple[Array, Array]]
 """Parameters (p,) -> expected data (n,) and its Jacobian (n, p)."""
 
-DECREMENT = 1e-6
+DECREMENT = 1e-8
 MAX_STEPS = 200
 
 

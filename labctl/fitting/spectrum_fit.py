@@ -27,9 +27,10 @@ from labctl.fitting.estimates import (
     require_converged,
     software,
 )
-from labctl.fitting.lines import LineShape, line
+from labctl.fitting.lines import LineShape
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import GaussianData, Parameter, Solution, solve
+from labctl.fitting.spectrum_model import parameter_names, peaks, spectrum_model, suffix
 from labctl.fitting.spectrum_start import first_guesses
 from labctl.fitting.value import Value
 from labctl.spectra.frames import SpectrumData
@@ -77,7 +78,7 @@ class SpectrumFit:
         return self.estimates.value("shift_eV") if self.n_peaks > 1 else None
 
     def _combine(self, factors: list[float]) -> Value:
-        index = [self.estimates.names.index(f"fraction{_suffix(i)}") for i in range(1, self.n_peaks)]
+        index = [self.estimates.names.index(f"fraction{suffix(i)}") for i in range(1, self.n_peaks)]
         weights = np.array(factors)
         variance = float(weights @ self.estimates.covariance[np.ix_(index, index)] @ weights)
         return Value(float(weights @ self.estimates.values[index]), math.sqrt(max(variance, 0.0)))
@@ -86,8 +87,8 @@ class SpectrumFit:
         """Curve of each peak, counts per frame and eV: ``uncoupled``, ``coupled``, ``coupled_2``."""
         energy = np.asarray(energy_eV, dtype=np.float64)
         values = self.estimates.values
-        parts = _peaks(energy, values, self.n_peaks, self.line_shape)
-        names = ["uncoupled"] + [f"coupled{_suffix(i)}" for i in range(1, self.n_peaks)]
+        parts = peaks(energy, values, self.n_peaks, self.line_shape)
+        names = ["uncoupled"] + [f"coupled{suffix(i)}" for i in range(1, self.n_peaks)]
         return {name: self.estimates["counts"] * part for name, part in zip(names, parts, strict=True)}
 
     def curve(self, energy_eV: Array) -> Array:
@@ -161,78 +162,6 @@ def fit_spectrum(
         _require_peak(fits[1], measured)
     gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 1 in fits and 2 in fits else 0.0
     return _result(measured, fits[chosen], chosen, line_shape, gain, tuple(notes))
-
-
-def parameter_names(n_peaks: int, line_shape: LineShape) -> tuple[str, ...]:
-    """Names of the parameters of a model, in the order of the fit."""
-    names = ["counts", "background_per_pixel", "energy_eV", "width_eV"]
-    skewed = line_shape == "asymmetric"
-    names += ["skew"] if skewed else []
-    for i in range(1, n_peaks):
-        names += [f"fraction{_suffix(i)}", f"shift_eV{_suffix(i)}", f"coupled_width_eV{_suffix(i)}"]
-        names += [f"coupled_skew{_suffix(i)}"] if skewed else []
-    return tuple(names)
-
-
-def spectrum_model(
-    energy: Array, background_shape: Array, theta: Array, n_peaks: int, line_shape: LineShape
-) -> tuple[Array, Array]:
-    """Expected counts per eV and their Jacobian.
-
-    Args:
-        energy: Photon energies in eV (n,).
-        background_shape: Counts per eV that one background count per pixel makes (n,).
-        theta: Parameters in the order of :func:`parameter_names`.
-        n_peaks: Peaks.
-        line_shape: Shape of all peaks.
-
-    Returns:
-        Model (n,) and Jacobian (n, p).
-    """
-    stride = 3 + (line_shape == "asymmetric")
-    first = 4 + (line_shape == "asymmetric")
-    skewed = line_shape == "asymmetric"
-    total, background, centre, width = theta[:4]
-    shares = theta[first::stride]
-    jacobian = np.empty((energy.size, theta.size))
-    main, by_centre, by_width, by_skew = line(energy, centre, width, theta[4] if skewed else 0.0)
-    rest = 1.0 - float(shares.sum())
-    shape = rest * main
-    jacobian[:, 2], jacobian[:, 3] = rest * by_centre, rest * by_width
-    if skewed:
-        jacobian[:, 4] = rest * by_skew
-    for i, share in enumerate(shares):
-        at = first + i * stride
-        part, d_centre, d_width, d_skew = line(
-            energy, centre - theta[at + 1], theta[at + 2], theta[at + 3] if skewed else 0.0
-        )
-        shape = shape + share * part
-        jacobian[:, 2] += share * d_centre
-        jacobian[:, at] = total * (part - main)
-        jacobian[:, at + 1] = -total * share * d_centre
-        jacobian[:, at + 2] = total * share * d_width
-        if skewed:
-            jacobian[:, at + 3] = total * share * d_skew
-    jacobian[:, 2:first] *= total
-    jacobian[:, 0], jacobian[:, 1] = shape, background_shape
-    return total * shape + background * background_shape, jacobian
-
-
-def _suffix(index: int) -> str:
-    return "" if index == 1 else f"_{index}"
-
-
-def _peaks(energy: Array, theta: Array, n_peaks: int, line_shape: LineShape) -> list[Array]:
-    skewed = line_shape == "asymmetric"
-    first, stride = 4 + skewed, 3 + skewed
-    shares = theta[first::stride]
-    rest = 1.0 - float(shares.sum())
-    parts = [rest * line(energy, theta[2], theta[3], theta[4] if skewed else 0.0)[0]]
-    for i, share in enumerate(shares):
-        at = first + i * stride
-        skew = theta[at + 3] if skewed else 0.0
-        parts.append(share * line(energy, theta[2] - theta[at + 1], theta[at + 2], skew)[0])
-    return parts
 
 
 def _require_light(measured: EnergySpectrum, n_peaks: int, line_shape: LineShape) -> None:
@@ -407,8 +336,8 @@ def _edge_warnings(estimates: Estimates, measured: EnergySpectrum, n_peaks: int)
     low, high = float(measured.energy_eV[0]), float(measured.energy_eV[-1])
     found = []
     for i in range(n_peaks):
-        centre = estimates["energy_eV"] - (estimates[f"shift_eV{_suffix(i)}"] if i else 0.0)
-        width = estimates[f"coupled_width_eV{_suffix(i)}" if i else "width_eV"]
+        centre = estimates["energy_eV"] - (estimates[f"shift_eV{suffix(i)}"] if i else 0.0)
+        width = estimates[f"coupled_width_eV{suffix(i)}" if i else "width_eV"]
         if centre - 2.0 * width < low or centre + 2.0 * width > high:
             found.append(f"peak at {centre:.3f} eV reaches over the edge of the spectrum: move the grating")
     return found
