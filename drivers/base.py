@@ -84,7 +84,7 @@ class Instrument(ABC):
 
     Settings: ClassVar[type[Settings]]
 
-    def __init__(self, name: str, settings: Settings, *, clock: Clock) -> None:
+    def __init__(self, name: str, settings: BaseModel, *, clock: Clock) -> None:
         self.name = name
         self.clock = clock
 
