@@ -34,6 +34,8 @@ from drivers.transport import Patience, Transport
 # The reading may move by this much beside the ramp before it is asked for again.
 LEAP_K = 0.5
 AGREE_K = 1.0
+# So long may a command take to show in the state.
+TAKES_S = 1.0
 _LOST = (InstrumentTimeoutError, InstrumentConnectionError, ProtocolError)
 
 
@@ -168,7 +170,7 @@ class LinkamT95(Cryostage):
                 answer = self._transport.exchange(
                     codec.ASK_STAGE_NAME, harmless=True, attempts=1, is_reply=lambda reply: reply != codec.CR
                 )
-            except InstrumentTimeoutError:
+            except _LOST:
                 return Identity("Linkam", "T95")
             stage = answer.rstrip(codec.CR).decode("ascii", errors="replace").strip()
             return Identity("Linkam", f"T95 with {stage}" if stage.isprintable() and stage else "T95")
@@ -349,12 +351,15 @@ class LinkamT95(Cryostage):
             self._acknowledges = True
 
     def _verify(self, done: Callable[[codec.StatusReply], bool], what: str) -> None:
-        """Look at the state that follows a command."""
-        for _ in range(self.settings.attempts):
-            reply = self._ask()
-            if done(reply):
-                return
+        """Look at the state that follows a command; the controller may take a moment to change it."""
+        until_s = self.clock.now() + TAKES_S
+        while not done(reply := self._ask()):
             self._refuse_with_fault(reply)
+            if self.clock.now() >= until_s:
+                break
+            self.clock.sleep(TAKES_S / 10)
+        else:
+            return
         raise InstrumentTimeoutError(
             self.name,
             f"the controller did not {what}: its state is {reply.state} (0x{reply.state_byte:02x})",
