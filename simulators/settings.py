@@ -69,7 +69,7 @@ class SimulationSettings(_Table):
     control_port: PortNumber = 0
     linkam_port: PortNumber = 0
     spellman_port: PortNumber = 0
-    spellman_model: Literal["ux50p50", "xrv"] = "ux50p50"
+    spellman_model: Literal["ux50p50", "mnx50p50", "xrv"] = "ux50p50"
     spellman_checksum: bool = False
     start_K: float = Field(default=300.0, ge=77.36, le=623.15)
     faults: list[FaultSettings] = []

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from drivers.base import Instrument, Reading, Status
+from drivers.xray_tube.dose import DoseMeter
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class TubeLimits:
 
 @dataclass(frozen=True)
 class TubeStatus(Status):
-    """State of the tube: ``state`` is one of off, ramping, on, fault, unknown.
+    """State of the tube: ``state`` is one of off, ramping, warming, on, fault, unknown.
 
     Attributes:
         beam_on: X-rays are being made (high voltage is on).
@@ -39,8 +40,23 @@ class TubeStatus(Status):
     current_set: Reading
 
 
+@dataclass(frozen=True)
+class WarmUpStep:
+    """One step of a warm-up programme: this voltage and current for ``hold_s`` seconds."""
+
+    voltage_kV: float
+    current_uA: float
+    hold_s: float
+
+
 class XrayTube(Instrument):
-    """An X-ray tube with its high-voltage supply. Never switched on by ``open`` or a reconnect."""
+    """An X-ray tube with its high-voltage supply. Never switched on by ``open`` or a reconnect.
+
+    Attributes:
+        dose: Beam-on time and charge, in all and per sample, from the readings of ``status``.
+    """
+
+    dose: DoseMeter
 
     @property
     @abstractmethod
@@ -54,6 +70,10 @@ class XrayTube(Instrument):
     @abstractmethod
     def check(self, voltage_kV: float, current_uA: float) -> None:
         """Raise ``LimitError`` if the tube may not run at this voltage and current; sends nothing."""
+
+    def warm_up_steps(self, voltage_kV: float) -> tuple[WarmUpStep, ...]:
+        """What the tube needs after its rest before it may have this voltage; empty: nothing."""
+        return ()
 
     @abstractmethod
     def beam_on(self, voltage_kV: float, current_uA: float, *, cancel: threading.Event | None = None) -> None:

@@ -72,6 +72,14 @@ class Ramp:
         self._supply.set_voltage(0.0)
         self._await_nothing(lambda: self._supply.monitors().voltage_kV <= NOTHING_kV)
 
+    def hold(self, seconds: float, each: Callable[[], None]) -> None:
+        """Stay where the beam is, look at the flags and call ``each`` about once a second."""
+        end_s = self._clock.now() + seconds
+        while (rest_s := end_s - self._clock.now()) > 0:
+            self._pause(min(rest_s, max(1.0, self._settings.poll_s)))
+            self._must_be_on()
+            each()
+
     def await_high_voltage(self) -> None:
         """Wait until the flag says that high voltage is on."""
         deadline_s = self._clock.now() + self._settings.settle_timeout_s
@@ -154,12 +162,13 @@ class Ramp:
                 self.name, "high voltage went off by itself", advice="look at the supply's own display"
             )
 
-    def _pause(self) -> None:
+    def _pause(self, seconds: float | None = None) -> None:
+        seconds = self._settings.poll_s if seconds is None else seconds
         self._guard(_nothing)
         if self._cancel is None:
-            self._clock.sleep(self._settings.poll_s)
+            self._clock.sleep(seconds)
         else:
-            self._clock.wait(self._cancel, self._settings.poll_s)
+            self._clock.wait(self._cancel, seconds)
         self._guard(_nothing)
 
 

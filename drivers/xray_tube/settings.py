@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from drivers.base import Settings
 from drivers.xray_tube.models import MODELS
+from drivers.xray_tube.warm_up import CURRENT_FRACTION, HOLDS
 
 
 class TubeSettings(Settings):
@@ -21,6 +22,11 @@ class TubeSettings(Settings):
         current_table: Pairs of voltage (kV) and largest current (uA) there, interpolated between; below
             the first voltage no current is allowed. Empty: the model's own table, if it has one.
         on_close: What ``close`` does with a beam that is on.
+        state_file: File that remembers when the tube last had which voltage, and its doses; empty: none,
+            and then no warm-up either.
+        warm_up: After days of rest, ``beam_on`` runs the warm-up programme first, or refuses.
+        warm_up_holds: Pairs of days of rest and seconds for which each 5 kV step is then held.
+        warm_up_current_fraction: Part of the largest allowed current that flows in a step.
     """
 
     maximum_voltage_kV: float = Field(default=50.0, gt=0, le=500)
@@ -28,6 +34,17 @@ class TubeSettings(Settings):
     maximum_power_W: float = Field(default=30.0, gt=0, le=1e5)
     current_table: list[list[float]] = Field(default_factory=list)
     on_close: Literal["off", "leave"] = "off"
+    state_file: str = ""
+    warm_up: Literal["run", "refuse"] = "run"
+    warm_up_holds: list[list[float]] = Field(default_factory=lambda: [list(pair) for pair in HOLDS])
+    warm_up_current_fraction: float = Field(default=CURRENT_FRACTION, ge=0, le=1)
+
+    @field_validator("warm_up_holds")
+    @classmethod
+    def _check_holds(cls, holds: list[list[float]]) -> list[list[float]]:
+        if any(len(pair) != 2 or pair[0] < 0 or not 0 <= pair[1] <= 86_400 for pair in holds):
+            raise ValueError("warm_up_holds: pairs [days >= 0, seconds] expected, e.g. [[7, 120], [90, 600]]")
+        return holds
 
     @model_validator(mode="after")
     def _check_table(self) -> Self:

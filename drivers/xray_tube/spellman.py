@@ -8,27 +8,35 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from drivers.base import Identity, Reading
+from drivers.base import Identity
 from drivers.clock import Clock
 from drivers.errors import (
     FaultError,
     InstrumentCancelledError,
     InstrumentError,
+    LimitError,
 )
 from drivers.lines import line_to
 from drivers.transport import Patience, Transport
 from drivers.xray_tube import spellman_codec as codec
-from drivers.xray_tube.base import TubeLimits, TubeStatus, XrayTube
-from drivers.xray_tube.limits import check_beam
+from drivers.xray_tube.base import TubeLimits, TubeStatus, WarmUpStep, XrayTube
+from drivers.xray_tube.dose import DoseMeter
+from drivers.xray_tube.history import TubeHistory
+from drivers.xray_tube.limits import check_beam, largest_current_uA
 from drivers.xray_tube.models import MODELS
 from drivers.xray_tube.ramp import Ramp
 from drivers.xray_tube.settings import SpellmanSettings
+from drivers.xray_tube.snapshot import look
 from drivers.xray_tube.supply import Flags, Monitors, Supply, explain
+from drivers.xray_tube.warm_up import warm_up_steps
 
 OFF_TIMEOUT_S = 5.0
+SAVE_EVERY_S = 60.0
+NOTHING = Monitors(0.0, 0.0, {})
 EMERGENCY = "take the beam for ON: open the interlock or press the emergency stop, then look at the supply"
 
 
@@ -71,6 +79,10 @@ class SpellmanTube(XrayTube):
         self._maybe_on = False
         self._owes_off = False
         self._settled = False
+        self._warming = False
+        self._saved_s = float("-inf")
+        self.dose = DoseMeter()
+        self._history = TubeHistory(Path(settings.state_file) if settings.state_file else None, self.dose)
 
     @property
     def limits(self) -> TubeLimits:
@@ -97,6 +109,7 @@ class SpellmanTube(XrayTube):
             self.transport.close()
             raise
         self._opened = True
+        self._history.load()
 
     def close(self) -> None:
         """Switch the beam off, unless the rig file says "leave"; release the line.
@@ -124,8 +137,27 @@ class SpellmanTube(XrayTube):
 
     def check(self, voltage_kV: float, current_uA: float) -> None:
         """Raise ``LimitError`` if the tube may not run at this voltage and current; sends nothing."""
-        table = self.settings.current_table or self.model.current_table
-        check_beam(self.name, voltage_kV, current_uA, self.limits, table)
+        check_beam(self.name, voltage_kV, current_uA, self.limits, self._current_table)
+
+    def warm_up_steps(self, voltage_kV: float) -> tuple[WarmUpStep, ...]:
+        """What the tube needs after its rest before it may have this voltage; sends nothing."""
+        settings = self.settings
+        if not settings.state_file:
+            return ()
+        now_s = self.clock.epoch_s()
+        return warm_up_steps(
+            voltage_kV,
+            rest_s=lambda level_kV: self._history.rest_s(level_kV, now_s),
+            largest_current_uA=lambda level_kV: largest_current_uA(
+                level_kV, self.limits, self._current_table
+            ),
+            holds=settings.warm_up_holds,
+            current_fraction=settings.warm_up_current_fraction,
+        )
+
+    @property
+    def _current_table(self) -> Sequence[Sequence[float]]:
+        return self.settings.current_table or self.model.current_table
 
     def status(self) -> TubeStatus:
         """Flags, monitors, set points and faults, asked now.
@@ -146,13 +178,25 @@ class SpellmanTube(XrayTube):
         """Voltage up, then current, each along its ramp; return once the monitors agree.
 
         A beam that is on already is moved: current down to the smaller of old and new, then voltage, then
-        current. Raises as ``XrayTube.beam_on`` says; after any error the beam is off.
+        current. After days of rest the warm-up programme comes first, or ``LimitError`` (as the rig file
+        says). Raises as ``XrayTube.beam_on`` says, and ``InstrumentCancelledError``; after any error the
+        beam is off.
         """
         self.check(voltage_kV, current_uA)
+        steps = self.warm_up_steps(voltage_kV)
+        if steps and self.settings.warm_up == "refuse":
+            minutes = sum(step.hold_s for step in steps) / 60.0
+            raise LimitError(
+                self.name,
+                f"the tube has rested and needs a warm-up of {len(steps)} steps ({minutes:.0f} min)"
+                f" before {voltage_kV:g} kV",
+                done="nothing was sent",
+                advice='set warm_up = "run" in the rig file, or warm it up by hand',
+            )
         if not self._ramping.acquire(blocking=False):
             raise InstrumentError(self.name, "another ramp is under way", done="nothing was sent")
         try:
-            self._bring_up(voltage_kV, current_uA, cancel)
+            self._bring_up(voltage_kV, current_uA, steps, cancel)
         except InstrumentError as error:
             raise self._off_after(error) from error
         except BaseException:
@@ -170,6 +214,7 @@ class SpellmanTube(XrayTube):
                 # Whatever goes wrong on the gentle way down, off follows.
                 with contextlib.suppress(Exception):
                     if self.supply.flags().high_voltage_on:
+                        self._account(True, self.supply.monitors())
                         self._ramp(lambda action: action()).down()
             finally:
                 self._switch_off()
@@ -196,7 +241,13 @@ class SpellmanTube(XrayTube):
     ) -> Ramp:
         return Ramp(self.name, self.supply, self.clock, self.settings, guard=guard, cancel=cancel)
 
-    def _bring_up(self, voltage_kV: float, current_uA: float, cancel: threading.Event | None) -> None:
+    def _bring_up(
+        self,
+        voltage_kV: float,
+        current_uA: float,
+        steps: tuple[WarmUpStep, ...],
+        cancel: threading.Event | None,
+    ) -> None:
         if self._owes_off:
             self.beam_off()
         began = self._offs
@@ -223,8 +274,19 @@ class SpellmanTube(XrayTube):
             guard(lambda: self.supply.set_voltage(0.0))
             guard(self._switch_on)
             ramp.await_high_voltage()
+        for step in steps:
+            self._warm_up(ramp, step)
         ramp.up(voltage_kV, current_uA)
+        self._account(True, self.supply.monitors())
         self._settled = True
+
+    def _warm_up(self, ramp: Ramp, step: WarmUpStep) -> None:
+        self._warming = True
+        try:
+            ramp.up(step.voltage_kV, step.current_uA)
+            ramp.hold(step.hold_s, lambda: self._account(True, self.supply.monitors()))
+        finally:
+            self._warming = False
 
     def _switch_on(self) -> None:
         # From here on the beam may be on, whatever the reply.
@@ -251,6 +313,7 @@ class SpellmanTube(XrayTube):
                 advice=EMERGENCY,
             ) from error
         self._maybe_on = self._owes_off = False
+        self._account(False, NOTHING)
         # So that somebody who presses "on" at the supply does not get the last beam.
         with contextlib.suppress(InstrumentError):
             self.supply.set_current(0.0)
@@ -281,54 +344,33 @@ class SpellmanTube(XrayTube):
         return flags
 
     def _status(self) -> TubeStatus:
-        flags = self._note_flags(self.supply.flags())
-        monitors = self.supply.monitors()
-        voltage_set_kV, current_set_uA = self.supply.set_points()
-        faults = self.supply.faults() if flags.fault or not flags.interlock_closed else ()
-        if flags.fault and not faults:
-            faults = ("a fault without saying which",)
-        if not flags.high_voltage_on and not self._ramping.locked():
+        seen = look(self.supply)
+        self._note_flags(seen.flags)
+        ramping = self._ramping.locked()
+        if not seen.flags.high_voltage_on and not ramping:
             self._maybe_on = self._settled = False
-        state, drift = self._state(flags, monitors, voltage_set_kV, current_set_uA)
+        self._account(seen.flags.high_voltage_on, seen.monitors)
+        drift: tuple[str, ...] = ()
+        if not seen.flags.high_voltage_on:
+            state = "off"
+        elif self._warming:
+            state = "warming"
+        elif self._settled:
+            state, drift = "on", seen.drift(self.settings)
+        elif seen.voltage_agrees(self.settings) and seen.current_agrees(self.settings):
+            state, self._settled = "on", not ramping
+        else:
+            state = "ramping"
+        return seen.status(state, (*drift, *seen.too_hot(self.settings)), self.clock.now())
+
+    def _account(self, beam_on: bool, monitors: Monitors) -> None:
+        """Add a reading to dose and history."""
         now_s = self.clock.now()
-        return TubeStatus(
-            connected=True,
-            state="fault" if flags.fault else state,
-            faults=(*faults, *drift, *self._too_hot(monitors)),
-            read_at_s=now_s,
-            beam_on=flags.high_voltage_on,
-            interlock_closed=flags.interlock_closed,
-            voltage=Reading(monitors.voltage_kV, "kV", "measured", now_s),
-            current=Reading(monitors.current_uA, "uA", "measured", now_s),
-            voltage_set=Reading(voltage_set_kV, "kV", "commanded", now_s),
-            current_set=Reading(current_set_uA, "uA", "commanded", now_s),
+        self.dose.update(
+            now_s, beam_on=beam_on, voltage_kV=monitors.voltage_kV, current_uA=monitors.current_uA
         )
-
-    def _state(
-        self, flags: Flags, monitors: Monitors, voltage_set_kV: float, current_set_uA: float
-    ) -> tuple[str, tuple[str, ...]]:
-        """One word, and what has drifted away since the monitors once agreed."""
-        if not flags.high_voltage_on:
-            return "off", ()
-        settings = self.settings
-        voltage_off = abs(monitors.voltage_kV - voltage_set_kV) > settings.voltage_tolerance_kV
-        current_off = abs(monitors.current_uA - current_set_uA) > settings.current_tolerance_uA
-        if not self._settled:
-            if voltage_off or current_off:
-                return "ramping", ()
-            self._settled = not self._ramping.locked()
-            return "on", ()
-        drift = []
-        if voltage_off:
-            drift.append(f"voltage drifted: {monitors.voltage_kV:.2f} kV, not {voltage_set_kV:.2f} kV")
-        if current_off:
-            drift.append(f"current drifted: {monitors.current_uA:.1f} uA, not {current_set_uA:.1f} uA")
-        return "on", tuple(drift)
-
-    def _too_hot(self, monitors: Monitors) -> tuple[str, ...]:
-        limit_C = self.settings.maximum_board_temperature_C
-        return tuple(
-            f"{name.replace('_', ' ')} {value:.1f} C is above {limit_C:g} C"
-            for name, value in monitors.others.items()
-            if name.endswith("temperature") and value > limit_C
-        )
+        if beam_on:
+            self._history.note_use(monitors.voltage_kV, self.clock.epoch_s())
+        if not beam_on or now_s - self._saved_s >= SAVE_EVERY_S:
+            self._saved_s = now_s
+            self._history.save()

@@ -29,7 +29,7 @@ def test_each_error_has_the_domain_base_and_a_builtin_base(
     error = kind("tube", "no reply", done="the beam was switched off", advice="check the cable")
     assert isinstance(error, InstrumentError)
     assert isinstance(error, builtin)
-    assert str(error) == "tube: no reply. the beam was switched off. check the cable."
+    assert str(error) == "tube: no reply. The beam was switched off. Check the cable."
 
 
 def test_every_error_of_the_module_is_in_this_table() -> None:
@@ -56,4 +56,4 @@ def test_an_error_survives_a_copy_and_a_process_boundary(kind: type[InstrumentEr
     error = kind("tube", "arc", done="off", advice="clear it")
     for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert type(again) is kind
-        assert str(again) == str(error) == "tube: arc. off. clear it."
+        assert str(again) == str(error) == "tube: arc. Off. Clear it."
