@@ -102,18 +102,21 @@ class Pulses:
 
 
 @njit(cache=True, nogil=True)
-def _kept_photons(stream, mean, geometric):  # type: ignore[no-untyped-def]
-    """Number of kept photons of a burst that has at least one (zero-truncated law of this mean)."""
+def _kept_photons(stream, mean, geometric, constant):  # type: ignore[no-untyped-def]
+    """Number of kept photons of a burst that has at least one (zero-truncated law of this mean).
+
+    ``constant`` is ln(1 + 1/mean) for the geometric law, and the probability of just one photon for Poisson's.
+    """
     if geometric:
-        return 1 + int(stream.standard_exponential() / math.log1p(1.0 / mean))
+        return 1 + int(stream.standard_exponential() / constant)
     if mean > 30.0:
         while True:
             n = stream.poisson(mean)
             if n > 0:
                 return n
     level = stream.random()
-    probability = mean / math.expm1(mean)
-    total = probability
+    probability = constant
+    total = constant
     n = 1
     while level > total and probability > 0.0:
         n += 1
@@ -152,6 +155,7 @@ def _add_bursts(  # type: ignore[no-untyped-def]
     rate_per_ps = bursts_per_ps * -math.expm1(-empty_hazard)
     burst_ps = 0.0
     pulse = 0
+    constant = math.log1p(1.0 / mean) if geometric else mean / math.expm1(min(mean, 700.0))
     n_components = lifetimes_ps.size
     while True:
         if period_ps > 0:
@@ -165,7 +169,7 @@ def _add_bursts(  # type: ignore[no-untyped-def]
             burst_ps += gap / rate_per_ps
             if burst_ps >= length_ps:
                 return photons_ps, detectors, n, (burst_ps - length_ps) * rate_per_ps
-        for _ in range(_kept_photons(stream, mean, geometric)):
+        for _ in range(_kept_photons(stream, mean, geometric, constant)):
             component = 0
             if n_components > 1:
                 choice = stream.random()

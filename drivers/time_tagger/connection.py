@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from drivers.clock import Clock
-from drivers.errors import InstrumentConnectionError, LimitError
+from drivers.errors import InstrumentConnectionError, InstrumentTimeoutError, LimitError
 from drivers.traffic import TrafficLog
 
 T = TypeVar("T")
@@ -156,6 +156,21 @@ class Connection:
         """Clean up as far as it goes: a tagger that is gone cannot be stopped."""
         with contextlib.suppress(AttributeError, *VENDOR_ERRORS):
             call()
+
+    def await_start(self, timeout_s: float) -> None:
+        """Wait until tags of now reach the measurements, not those of before they were made.
+
+        Raises:
+            InstrumentTimeoutError: Nothing came within ``timeout_s`` of this computer's time.
+            InstrumentConnectionError: The tagger is gone.
+        """
+        tagger = self.tagger()
+        if not self.call("wait for the stream", lambda: tagger.sync(round(1000 * timeout_s))):
+            raise InstrumentTimeoutError(
+                self.instrument,
+                f"no data came within {timeout_s:g} s of starting a record",
+                advice="Check USB cable and power, and the load of this computer",
+            )
 
     def release(self, measurement: Any) -> None:
         """End a measurement and free its memory, whether the tagger is still there or not."""

@@ -326,6 +326,7 @@ class SwabianTimeTagger(TimeTagger):
             lambda: connection.vendor.TimeTagStream(tagger, settings.buffer_tags, channels),
         )
         try:
+            connection.await_start(settings.read_timeout_s)
             buffer = connection.call("read the stream", measurement.getData)
             names = {number: name for name, number in self.channels.items()}
             record = Record(

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
-from drivers.errors import MissingDriverError
+from drivers.errors import InstrumentConnectionError, MissingDriverError
 
 MODULES = ("Swabian.TimeTagger", "TimeTagger")
 NEEDED = ("createTimeTagger", "freeTimeTagger", "scanTimeTagger", "TimeTagStream", "Countrate")
@@ -49,6 +50,23 @@ def load_vendor(instrument: str, find: Callable[[str], ModuleType] = import_modu
     raise MissingDriverError(
         instrument, "; ".join(found), advice=f"Remove what has taken its name, if so. {HINT}"
     )
+
+
+def attached_taggers(vendor: Any) -> tuple[tuple[str, str], ...]:
+    """Serial number and model of each tagger that is attached and not in use; nothing is connected.
+
+    Args:
+        vendor: The vendor's module.
+
+    Raises:
+        InstrumentConnectionError: The vendor's module cannot look.
+    """
+    try:
+        found = tuple(vendor.scanTimeTagger(True))
+    except (RuntimeError, OSError, TypeError) as error:
+        raise InstrumentConnectionError("time tagger", f"cannot look for taggers: {error}") from error
+    serials = [str(entry).partition(",") for entry in found]
+    return tuple((serial.strip(), model.strip()) for serial, _, model in serials)
 
 
 def _describe(name: str, module: ModuleType, missing: list[str]) -> str:

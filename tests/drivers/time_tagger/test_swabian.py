@@ -535,3 +535,40 @@ def test_every_method_of_the_driver_is_documented():
 def test_mistakes_in_the_rig_file_are_found(table, message):
     with pytest.raises(ValidationError, match=message):
         SwabianSettings.model_validate({"driver": "swabian"} | table)
+
+
+def test_start_that_never_comes_is_a_timeout(bench):
+    with bench.tagger() as tagger:
+        bench.vendor.TimeTagger.sync, kept = (lambda self, timeout=-1: False), bench.vendor.TimeTagger.sync
+        try:
+            with pytest.raises(InstrumentTimeoutError, match="no data came within 10 s"):
+                record(tagger)
+        finally:
+            bench.vendor.TimeTagger.sync = kept
+        assert len(bench.vendor._box.listeners) == 1
+
+
+def test_status_may_be_asked_while_a_record_runs(bench):
+    with bench.tagger(poll_s=0.05) as tagger:
+        ended = threading.Event()
+        statuses, errors = [], []
+
+        def watch() -> None:
+            try:
+                while not ended.is_set():
+                    statuses.append(tagger.status())
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=watch, name="watches the tagger")
+        thread.start()
+        try:
+            chunks = record(tagger, 2.0)
+        finally:
+            ended.set()
+            thread.join(10.0)
+        assert not errors
+        assert statuses
+        assert all(status.connected for status in statuses)
+        assert sum(chunk.end_ps - chunk.begin_ps for chunk in chunks) == 2 * 10**12
+        assert not any(chunk.gaps for chunk in chunks)

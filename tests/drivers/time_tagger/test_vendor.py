@@ -6,8 +6,8 @@ from types import ModuleType
 
 import pytest
 
-from drivers.errors import MissingDriverError
-from drivers.time_tagger.vendor import NEEDED, load_vendor
+from drivers.errors import InstrumentConnectionError, MissingDriverError
+from drivers.time_tagger.vendor import NEEDED, attached_taggers, load_vendor
 
 
 def module(name: str, *, good: bool = True, file: str = "there/__init__.py") -> ModuleType:
@@ -77,3 +77,22 @@ def test_module_too_old_says_what_it_lacks():
 def test_installed_package_is_found():
     pytest.importorskip("Swabian.TimeTagger", reason="the vendor's package is not installed")
     assert load_vendor("tagger").__name__ == "Swabian.TimeTagger"
+
+
+def test_attached_taggers_are_listed_without_connecting(bench):
+    assert attached_taggers(bench.vendor) == (("SIMULATED1", "Time Tagger 20"),)
+    with bench.tagger():
+        assert attached_taggers(bench.vendor) == ()
+    vendor = pytest.importorskip("Swabian.TimeTagger", reason="the vendor's package is not installed")
+    assert attached_taggers(vendor) == ()
+
+
+def test_scan_that_fails_is_a_connection_error():
+    broken = module("Swabian.TimeTagger")
+
+    def scan(include_model_name=False):
+        raise RuntimeError("libusb: no permission")
+
+    broken.scanTimeTagger = scan
+    with pytest.raises(InstrumentConnectionError, match="cannot look for taggers: libusb: no permission"):
+        attached_taggers(broken)
