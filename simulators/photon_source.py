@@ -105,7 +105,7 @@ class Pulses:
 def _kept_photons(stream, mean, geometric, constant):  # type: ignore[no-untyped-def]
     """Number of kept photons of a burst that has at least one (zero-truncated law of this mean).
 
-    ``constant`` is ln(1 + 1/mean) for the geometric law, and the probability of just one photon for Poisson's.
+    ``constant`` is ln(1 + 1/mean) for the geometric law, the probability of one photon for Poisson's.
     """
     if geometric:
         return 1 + int(stream.standard_exponential() / constant)

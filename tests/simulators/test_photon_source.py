@@ -165,6 +165,55 @@ def test_dead_time_saturates_as_the_formula_says():
     assert np.diff(stamps).min() >= 76_999
 
 
+def test_dead_time_leaves_the_first_photon_of_a_burst():
+    """Pairs of first photons: density h(t) = mu f(t) exp(-mu F(t)) / (1 - exp(-mu)) on either counter."""
+    mu, phi_Hz, duration_s = 0.8, 1e5, 20
+    counter = ideal(dead_time_ps=77_000.0)
+    source = PhotonSource([counter, counter], seed=16)
+    pulses = source.pulses(Light(phi_Hz, 2 * mu, WEIGHTS, LIFETIMES_S), duration_s * S)
+    start, stop = times(pulses, 0), times(pulses, 1)
+    fires = 1 - math.exp(-mu)
+    # a burst is missed while the counter is blind from another one: non-extending dead time
+    live = 1 / (1 + phi_Hz * fires * 77e-9)
+    assert start.size == pytest.approx(duration_s * phi_Hz * fires * live, abs=5 * math.sqrt(start.size))
+    window, bin_ps = 6000, 100
+    counts = pair_histogram(start, stop, window, bin_ps)
+    step_s = 1e-12
+    t = (np.arange(12_000) + 0.5) * step_s
+    survives = sum(w * np.exp(-t / tau) for w, tau in zip(WEIGHTS, LIFETIMES_S, strict=True))
+    f = sum(w / tau * np.exp(-t / tau) for w, tau in zip(WEIGHTS, LIFETIMES_S, strict=True))
+    first = mu * f * np.exp(-mu * (1 - survives)) / fires
+    n_fft = 4 * t.size
+    overlap = np.fft.irfft(np.abs(np.fft.rfft(first, n_fft)) ** 2, n_fft)[: window + 1] * step_s
+    one_side = np.array([overlap[k : k + bin_ps].sum() * step_s for k in range(0, window, bin_ps)])
+    shape = np.concatenate([one_side[::-1], one_side])
+    # both counters must be awake: to first order, no burst that fired either of them within the dead time
+    both_live = 1 / (1 + phi_Hz * (1 - math.exp(-2 * mu)) * 77e-9)
+    expected = duration_s * phi_Hz * fires**2 * both_live * shape
+    expected += start.size * stop.size / duration_s * bin_ps * 1e-12
+    assert counts.sum() == pytest.approx(expected.sum(), rel=0.01)
+    scaled = expected * counts.sum() / expected.sum()
+    assert chi2_per_bin(counts, scaled) == pytest.approx(1.0, abs=5 * math.sqrt(2 / counts.size))
+    # without the dead time in the model the same counts do not fit
+    edges_s = np.arange(-window, window + 1, bin_ps) * 1e-12
+    all_photons = np.diff(integral_of_A(edges_s, WEIGHTS, LIFETIMES_S))
+    assert chi2_per_bin(counts, all_photons * counts.sum() / all_photons.sum()) > 5
+
+
+def test_area_of_the_peak_scatters_more_than_poisson_when_bursts_are_bright():
+    """Fano factor of the number of pairs of one burst: (1 + mu)^2 for Poisson bursts."""
+    mu, phi_Hz = 1.0, 1e4
+    source = PhotonSource([IDEAL, IDEAL], seed=17)
+    light = Light(phi_Hz, 2 * mu, (1.0,), (1e-9,))
+    areas = []
+    for _ in range(1000):
+        pulses = source.pulses(light, S // 20)
+        areas.append(pair_histogram(times(pulses, 0), times(pulses, 1), 30_000, 60_000).sum())
+    fano = np.var(areas) / np.mean(areas)
+    assert np.mean(areas) == pytest.approx(phi_Hz * 0.05 * mu**2, rel=0.02)
+    assert fano == pytest.approx((1 + mu) ** 2, rel=6 * math.sqrt(2 / 1000))
+
+
 def test_dark_counter_gives_its_dark_rate_and_nothing_else():
     source = PhotonSource([ideal(dark_Hz=25.0), ideal(dark_Hz=400.0)], seed=9)
     pulses = source.pulses(DARK, 400 * S)
