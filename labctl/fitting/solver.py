@@ -205,13 +205,16 @@ def inverse_information(information: Array) -> Array:
     return np.asarray(np.outer(scale, scale) * ((vectors / values) @ vectors.T))
 
 
-def solve(model: Model, statistic: Statistic, parameters: Sequence[Parameter]) -> Solution:
+def solve(
+    model: Model, statistic: Statistic, parameters: Sequence[Parameter], *, max_steps: int = MAX_STEPS
+) -> Solution:
     """Fit by Fisher scoring.
 
     Args:
         model: Expected data and Jacobian; may give non-finite numbers where it cannot be evaluated.
         statistic: The data and how they scatter.
         parameters: In the order in which ``model`` takes them.
+        max_steps: Trials after which to stop, converged or not.
 
     Returns:
         The end point, converged or not: ask it.
@@ -225,10 +228,9 @@ def solve(model: Model, statistic: Statistic, parameters: Sequence[Parameter]) -
     if state is None:
         raise ValueError("the model cannot be evaluated at the first guess")
     damping, steps, converged = 1e-3, 0, False
-    for _ in range(MAX_STEPS):
+    for _ in range(max_steps):
         moving = problem.moving(theta, state)
-        newton = problem.step(state, moving, 0.0)
-        if newton is not None and problem.decrement(state, moving) < DECREMENT:
+        if problem.decrement(state, moving) < DECREMENT:
             converged = True
             break
         trial = problem.try_step(theta, state, moving, damping)

@@ -29,9 +29,9 @@ from labctl.fitting.estimates import (
 )
 from labctl.fitting.lines import LineShape
 from labctl.fitting.refusal import FitRefused
-from labctl.fitting.solver import GaussianData, Parameter, Solution, solve
-from labctl.fitting.spectrum_model import parameter_names, peaks, spectrum_model, suffix
-from labctl.fitting.spectrum_start import first_guesses
+from labctl.fitting.solver import MAX_STEPS, GaussianData, Parameter, Solution, solve
+from labctl.fitting.spectrum_model import line_list, parameter_names, peaks, spectrum_model, suffix
+from labctl.fitting.spectrum_start import first_guesses, one_more_peak
 from labctl.fitting.value import Value
 from labctl.spectra.frames import SpectrumData
 from labctl.spectra.reduction import EnergySpectrum, Spectrum, reduce_frames, to_energy
@@ -219,17 +219,22 @@ def _parameters(
 def _fit_each(
     measured: EnergySpectrum, counts: tuple[int, ...], line_shape: LineShape
 ) -> dict[int, Solution]:
-    """Fits with each number of peaks; the single peak guides the others."""
-    one = _fit_peaks(measured, 1, line_shape, None)
-    fits = {1: one}
-    for count in counts:
-        if count > 1:
-            fits[count] = _fit_peaks(measured, count, line_shape, one.values[2:4])
+    """Fits with each number of peaks; each guides the next."""
+    skewed = line_shape == "asymmetric"
+    fits = {1: _fit_peaks(measured, 1, line_shape, first_guesses(measured, 1, skewed=skewed))}
+    for count in range(2, max(counts) + 1):
+        before = fits[count - 1].values
+        if count == 2:
+            guesses = first_guesses(measured, 2, single=before[2:4], skewed=skewed)
+        else:
+            lines = line_list(before, line_shape)
+            guesses = one_more_peak(measured, lines, float(before[1]), skewed=skewed)
+        fits[count] = _fit_peaks(measured, count, line_shape, guesses)
     return {count: fits[count] for count in counts}
 
 
 def _fit_peaks(
-    measured: EnergySpectrum, n_peaks: int, line_shape: LineShape, single: Array | None
+    measured: EnergySpectrum, n_peaks: int, line_shape: LineShape, guesses: list[Array]
 ) -> Solution:
     """Best of several first guesses, variance renewed from the model."""
     background_shape = 1.0 / measured.pixel_eV
@@ -237,25 +242,24 @@ def _fit_peaks(
     def model(theta: Array) -> tuple[Array, Array]:
         return spectrum_model(measured.energy_eV, background_shape, theta, n_peaks, line_shape)
 
-    best: Solution | None = None
-    for guess in first_guesses(measured, n_peaks, single=single, skewed=line_shape == "asymmetric"):
-        parameters = _parameters(measured, guess, n_peaks, line_shape)
+    def refine(parameters: list[Parameter], expected: Array | None, max_steps: int) -> Solution:
         variance = measured.error**2
-        solution = solve(model, GaussianData(measured.counts_per_eV, variance), parameters)
-        for _ in range(4):
-            previous = solution.values
-            expected = np.maximum(solution.model, 0.0)
-            variance = measured.floor_variance + measured.variance_per_unit * expected
-            parameters = [p.at(float(v)) for p, v in zip(parameters, solution.values, strict=True)]
-            solution = solve(model, GaussianData(measured.counts_per_eV, variance), parameters)
-            if np.allclose(solution.values, previous, rtol=1e-5, atol=1e-12):
-                break
-        rank = (solution.converged, -_penalised(solution))
-        if best is None or rank > (best.converged, -_penalised(best)):
-            best = solution
-    if best is None:
+        if expected is not None:
+            variance = measured.floor_variance + measured.variance_per_unit * np.maximum(expected, 0.0)
+        data = GaussianData(measured.counts_per_eV, variance)
+        return solve(model, data, parameters, max_steps=max_steps)
+
+    if not guesses:
         raise FitRefused(f"no first guess for {n_peaks} peaks was found in the spectrum")
-    return best
+    tried = [refine(_parameters(measured, guess, n_peaks, line_shape), None, 12) for guess in guesses]
+    solution = min(tried, key=_penalised)
+    for turn in range(6):
+        previous = solution.values
+        parameters = [p.at(float(v)) for p, v in zip(solution.parameters, previous, strict=True)]
+        solution = refine(parameters, solution.model, MAX_STEPS)
+        if turn and np.allclose(solution.values, previous, rtol=1e-6, atol=1e-12):
+            break
+    return solution
 
 
 def _penalised(solution: Solution) -> float:

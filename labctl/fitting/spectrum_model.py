@@ -82,3 +82,16 @@ def peaks(energy: Array, theta: Array, n_peaks: int, line_shape: LineShape) -> l
         skew = theta[at + 3] if skewed else 0.0
         parts.append(share * line(energy, theta[2] - theta[at + 1], theta[at + 2], skew)[0])
     return parts
+
+
+def line_list(theta: Array, line_shape: LineShape) -> list[tuple[float, float, float]]:
+    """Area (counts), centre and width (eV) of each line, uncoupled first."""
+    skewed = line_shape == "asymmetric"
+    first, stride = 4 + skewed, 3 + skewed
+    shares = theta[first::stride]
+    total, reference = float(theta[0]), float(theta[2])
+    lines = [(total * (1.0 - float(shares.sum())), reference, float(theta[3]))]
+    for i, share in enumerate(shares):
+        at = first + i * stride
+        lines.append((total * float(share), reference - float(theta[at + 1]), float(theta[at + 2])))
+    return lines

@@ -23,12 +23,11 @@ def first_guesses(
 
     All pairs of lines on a grid of centres and widths (one line for a single peak) are fitted linearly to the
     binned spectrum; the best few pairs are returned. With the best single peak known, each second line beside
-    that peak is tried as well: so a peak of a percent is found under the noise of the coarse grid. Third and
-    further peaks start between the two.
+    that peak is tried as well: so a peak of a percent is found under the noise of the coarse grid.
 
     Args:
         measured: The spectrum.
-        n_peaks: Peaks.
+        n_peaks: 1 or 2; for more see :func:`one_more_peak`.
         single: Centre and width of the best single peak, in eV.
         skewed: Whether each peak has a skew parameter.
     """
@@ -74,9 +73,10 @@ def _scan(
     guesses = []
     for index in _distinct(gains, pairs, centre, keep):
         low, high = pairs[index]
-        guesses.append(
-            _assemble(heights[index], centre[low], width[low], centre[high], width[high], n_peaks, skewed)
-        )
+        lines_found = [(float(heights[index, 0]), float(centre[low]), float(width[low]))]
+        if n_peaks > 1:
+            lines_found.append((float(heights[index, 1]), float(centre[high]), float(width[high])))
+        guesses.append(_assemble(lines_found, float(heights[index, 2]), skewed))
     return guesses
 
 
@@ -138,23 +138,56 @@ def _distinct(gains: Array, pairs: NDArray[np.intp], centre: Array, keep: int) -
     return chosen
 
 
-def _assemble(
-    heights: Array,
-    low_eV: float,
-    low_width: float,
-    high_eV: float,
-    high_width: float,
-    n_peaks: int,
-    skewed: bool,
-) -> Array:
-    total = float(heights[0] + heights[1])
+def _assemble(lines: list[tuple[float, float, float]], background: float, skewed: bool) -> Array:
+    """Parameters from lines (area, centre, width): the highest in energy is the uncoupled one."""
+    ordered = sorted(lines, key=lambda part: -part[1])
+    total = sum(part[0] for part in ordered)
     skew = [0.0] if skewed else []
-    if n_peaks == 1:
-        return np.array([heights[0], heights[2], low_eV, low_width, *skew])
-    share, shift = float(heights[0]) / total, high_eV - low_eV
-    guess = [total, heights[2], high_eV, high_width, *skew]
-    extra = n_peaks - 2
-    guess += [share * (1.0 - 0.3 * extra / max(extra + 1, 1)), shift, low_width, *skew]
-    for i in range(extra):
-        guess += [0.3 * share / (extra + 1), shift * (i + 1.0) / (extra + 1.0) * 0.5 + 0.01, low_width, *skew]
+    reference = ordered[0][1]
+    guess = [total, background, reference, ordered[0][2], *skew]
+    for area, centre, width in ordered[1:]:
+        guess += [area / total, reference - centre, width, *skew]
     return np.array(guess)
+
+
+def one_more_peak(
+    measured: EnergySpectrum, lines: list[tuple[float, float, float]], background: float, *, skewed: bool
+) -> list[Array]:
+    """Starting parameters for one line more than a fit has: each of the best lines in what it left over.
+
+    Args:
+        measured: The spectrum.
+        lines: Area, centre and width of the fitted lines.
+        background: Fitted background per pixel.
+        skewed: Whether each peak has a skew parameter.
+    """
+    energy, signal, variance, shape = _binned(measured)
+    for area, centre, width in lines:
+        signal = signal - area * _gaussian(energy, centre, width)
+    signal = signal - background * shape
+    span = float(energy[-1] - energy[0])
+    centres = np.linspace(energy[0] + 0.05 * span, energy[-1] - 0.05 * span, 2 * _GRID)
+    found = []
+    for centre in centres:
+        for width in _WIDTHS:
+            extra = _gaussian(energy, float(centre), width)
+            curvature = float(np.sum(extra**2 / variance))
+            area = float(np.sum(extra * signal / variance)) / curvature
+            if area > 0.0:
+                found.append((area**2 * curvature, area, float(centre), width))
+    found.sort(reverse=True)
+    return [
+        _assemble([*_shrunk(lines, area), (area, centre, width)], background, skewed)
+        for _, area, centre, width in found[:3]
+    ]
+
+
+def _shrunk(lines: list[tuple[float, float, float]], area: float) -> list[tuple[float, float, float]]:
+    """The other lines with the new one's area taken off: they had stood in for it."""
+    total = sum(part[0] for part in lines)
+    factor = max(1.0 - area / total, 0.3)
+    return [(part[0] * factor, part[1], part[2]) for part in lines]
+
+
+def _gaussian(energy: Array, centre: float, width: float) -> Array:
+    return np.exp(-0.5 * ((energy - centre) / width) ** 2) / (width * math.sqrt(2.0 * math.pi))
