@@ -62,7 +62,7 @@ def one_system() -> None:
         times = f"{TIMES.size} times to {TIMES[-1]:g} / Gamma"
         print(f"N = {N_DOTS}, energies of {energy} Gamma, {times}: {ours * 1e6:.0f} us here")
         if energy > 1000:
-            print("    QuTiP would have to follow a million oscillations")
+            print("    QuTiP would have to follow a hundred thousand oscillations")
             continue
         for name, options in (("default", {}), ("tight", {"atol": 1e-12, "rtol": 1e-10, "nsteps": 10**6})):
             theirs = median_s(lambda m=matrix, o=options: qutip_decay(m, o), 11)
