@@ -12,14 +12,23 @@ from importlib.metadata import entry_points
 from drivers.base import Instrument
 
 BUILT_IN: dict[str, dict[str, str]] = {
-    "xray_tube": {"spellman": "drivers.xray_tube.spellman:SpellmanTube"},
+    "xray_tube": {
+        "imoxs": "drivers.xray_tube.imoxs:ImoxsTube",
+        "manual": "drivers.xray_tube.manual:ManualTube",
+        "spellman": "drivers.xray_tube.spellman:SpellmanTube",
+    },
     "cryostage": {
         "linkam-sdk": "drivers.cryostage.linkam_sdk:LinkamSdk",
         "linkam-t95": "drivers.cryostage.linkam_t95:LinkamT95",
     },
     "spectrometer": {"andor": "drivers.spectrometer.andor:AndorSpectrometer"},
     "time_tagger": {"swabian": "drivers.time_tagger.swabian:SwabianTimeTagger"},
-    "light_path": {"kymera-flipper": "drivers.light_path.kymera_flipper:KymeraFlipper"},
+    "light_path": {
+        "fixed": "drivers.light_path.fixed:FixedPath",
+        "kymera-flipper": "drivers.light_path.kymera_flipper:KymeraFlipper",
+        "manual": "drivers.light_path.manual:ManualPath",
+        "thorlabs-flip-mount": "drivers.light_path.thorlabs_flip_mount:FlipMountPath",
+    },
 }
 
 KINDS = tuple(BUILT_IN)

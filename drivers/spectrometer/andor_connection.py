@@ -8,15 +8,13 @@ from typing import Any
 from drivers.base import Identity
 from drivers.clock import Clock
 from drivers.errors import InstrumentConnectionError, InstrumentError
+from drivers.retry_pause import RetryPause
 from drivers.spectrometer.andor_camera import AndorCamera
 from drivers.spectrometer.andor_library import load_pylablib
 from drivers.spectrometer.andor_settings import AndorSettings
 from drivers.spectrometer.kymera import Kymera
 from drivers.spectrometer.vendor_line import VendorLine
 from drivers.traffic import TrafficLog
-
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
 
 
 class AndorConnection:
@@ -37,12 +35,10 @@ class AndorConnection:
         self.reconnects = 0
         self.wanted = False
         self._settings = settings
-        self._clock = clock
         self._vendor = vendor
         self._line = VendorLine(name, clock, self.traffic)
         self._parts: tuple[Kymera, AndorCamera, Identity] | None = None
-        self._next_try_s = float("-inf")
-        self._pause_s = FIRST_PAUSE_S
+        self._pause = RetryPause(name, clock)
 
     @property
     def lost(self) -> bool:
@@ -92,20 +88,15 @@ class AndorConnection:
             return self._parts
 
     def _reconnect(self) -> tuple[Kymera, AndorCamera, Identity]:
-        left_s = self._next_try_s - self._clock.now()
-        if left_s > 0:
-            raise InstrumentConnectionError(
-                self.name, "the connection is lost", done=f"It is tried again in {left_s:.0f} s"
-            )
+        self._pause.check()
         self._release()
         try:
             parts = self._connect()
         except InstrumentError:
             self._line.lost = True
-            self._next_try_s = self._clock.now() + self._pause_s
-            self._pause_s = min(2.0 * self._pause_s, LONGEST_PAUSE_S)
+            self._pause.failed()
             raise
-        self._pause_s = FIRST_PAUSE_S
+        self._pause.succeeded()
         self.reconnects += 1
         return parts
 
