@@ -30,14 +30,18 @@ class SystemClock:
         self._start_s = time.monotonic()
 
     def now(self) -> float:
+        """Seconds since the clock was made."""
         return time.monotonic() - self._start_s
 
     def epoch_s(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
+        """Wait for ``seconds`` (nothing if not positive)."""
         if seconds > 0:
             time.sleep(seconds)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait until ``event`` is set or ``seconds`` have passed; return whether it is set."""
         return event.wait(max(0.0, seconds))
