@@ -30,6 +30,7 @@ class Record:
         buffer_tags: Size of the vendor's buffer; a full one has lost tags.
         read_timeout_s: Longest time without progress of the tagger's time.
         silence_s: Longest time without any tag of a counter, 0: any.
+        silent_ps: Time that each channel was already silent at the end of the record before this one.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Record:
         buffer_tags: int,
         read_timeout_s: float,
         silence_s: float,
+        silent_ps: Mapping[int, int] | None = None,
     ) -> None:
         self.instrument = instrument
         self.counters = dict(counters)
@@ -54,7 +56,8 @@ class Record:
         self._buffer_tags = buffer_tags
         self._read_timeout_s = read_timeout_s
         self._silence_ps = int(silence_s * 1e12)
-        self._seen_ps = dict.fromkeys(counters, begin_ps)
+        before_ps = silent_ps or {}
+        self._seen_ps = {channel: begin_ps - before_ps.get(channel, 0) for channel in counters}
         self._overflowing = False
         self._kept: Events | None = None
 
@@ -62,6 +65,11 @@ class Record:
     def left_ps(self) -> int:
         """What is left of the record, in ps."""
         return self.end_ps - self.at_ps
+
+    @property
+    def silent_ps(self) -> dict[int, int]:
+        """Recorded time since the last tag of each channel, earlier records included."""
+        return {channel: self.at_ps - seen_ps for channel, seen_ps in self._seen_ps.items()}
 
     def take(self, buffer: Any, now_s: float) -> Iterator[TagChunk]:
         """The chunk that a buffer of the vendor's adds, if any time has passed.
@@ -97,8 +105,9 @@ class Record:
         self._kept = selected(events, later) if later.any() else None
         self.at_ps = to_ps
         self._moved_s = now_s
+        self._hear(chunk)
         yield chunk
-        self._check_silence(chunk)
+        self._check_silence()
 
     def _lost(self, events: Events, to_ps: int, full: bool) -> list[Gap]:
         """Gaps that the vendor's marks do not tell of: a full buffer, and tags that came too late."""
@@ -139,19 +148,22 @@ class Record:
                 advice="Check USB cable and power, then connect again",
             )
 
-    def _check_silence(self, chunk: TagChunk) -> None:
-        for channel, name in self.counters.items():
+    def _hear(self, chunk: TagChunk) -> None:
+        """Note when each channel gave its last tag; a gap counts as one."""
+        for channel in self.counters:
             own_ps = chunk.timestamps_ps[chunk.channels == channel]
             if own_ps.size:
                 self._seen_ps[channel] = int(own_ps[-1])
-            elif chunk.gaps:
+            if chunk.gaps:
                 self._seen_ps[channel] = max(self._seen_ps[channel], chunk.gaps[-1].end_ps)
-            silent_ps = chunk.end_ps - self._seen_ps[channel]
+
+    def _check_silence(self) -> None:
+        for channel, silent_ps in self.silent_ps.items():
             if self._silence_ps and silent_ps >= self._silence_ps:
                 raise FaultError(
                     self.instrument,
-                    f"counter {name!r} (channel {channel}) gave no pulse for {silent_ps * 1e-12:.3g} s, "
-                    "not even dark counts",
+                    f"counter {self.counters[channel]!r} (channel {channel}) gave no pulse for "
+                    f"{silent_ps * 1e-12:.3g} s of recording, not even dark counts",
                     done="The record ends there; what came before is kept",
                     advice="Check that the counter is powered and gated on, its cable, and the trigger level",
                 )

@@ -59,6 +59,7 @@ class SwabianTimeTagger(TimeTagger):
         self._rates: Any = None
         self._model = ""
         self._heard_s: dict[int, float] = {}
+        self._silent_ps: dict[int, int] = {}
 
     @property
     def channels(self) -> dict[str, int]:
@@ -338,9 +339,12 @@ class SwabianTimeTagger(TimeTagger):
                 buffer_tags=settings.buffer_tags,
                 read_timeout_s=max(settings.read_timeout_s, 3 * settings.poll_s),
                 silence_s=settings.silence_s,
+                silent_ps=self._silent_ps,
             )
             while True:
-                yield from record.take(buffer, self.clock.now())
+                for chunk in record.take(buffer, self.clock.now()):
+                    self._silent_ps |= record.silent_ps
+                    yield chunk
                 if record.left_ps <= 0 or cancel.is_set():
                     return
                 # Never less than a millisecond: a clock need not resolve the picoseconds that may be left.
@@ -377,6 +381,7 @@ class SwabianTimeTagger(TimeTagger):
         connection.call("clear the overflow counter", tagger.clearOverflows)
         numbers = list(self.channels.values())
         self._heard_s = dict.fromkeys(numbers, self.clock.now())
+        self._silent_ps = {}
         self._rates = connection.call("start counting", lambda: connection.vendor.Countrate(tagger, numbers))
 
     def _known(self, channels: Sequence[int]) -> list[int]:

@@ -214,6 +214,23 @@ def test_dead_counter_ends_the_record_with_its_name(bench):
         assert bench.clock.now() < 16
 
 
+def test_dead_counter_is_found_over_several_short_records(bench):
+    with bench.tagger() as tagger:
+        record(tagger, 4.0)
+        bench.world.faults.set("tagger.counter_dead")
+        record(tagger, 4.0)
+        record(tagger, 4.0)
+        with pytest.raises(
+            FaultError, match=r"counter 'B' \(channel 2\) gave no pulse for 10 s of recording"
+        ):
+            record(tagger, 4.0)
+        with pytest.raises(FaultError, match="gave no pulse"):
+            record(tagger, 4.0)
+        bench.world.faults.clear("tagger.counter_dead")
+        record(tagger, 4.0)
+        record(tagger, 12.0)
+
+
 @pytest.mark.parametrize(
     ("jump_ps", "text"),
     [
