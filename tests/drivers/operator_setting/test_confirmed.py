@@ -75,7 +75,7 @@ def test_nothing_is_asked_for_what_stands_already(clock):
 def test_without_an_answer_it_counts_as_unknown(clock):
     setting = iris(clock, OperatorDesk(clock), value=50.0, timeout_s=60.0)
     setting.open()
-    with pytest.raises(InstrumentTimeoutError, match="nobody confirmed the collection iris at 28 um within 60 s"):
+    with pytest.raises(InstrumentTimeoutError, match="the collection iris at 28 um within 60 s"):
         setting.set(28.0)
     assert setting.status().value is None
     assert setting.status().state == "unknown"
