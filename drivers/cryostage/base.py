@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
 from drivers.base import Instrument, Reading, Status
+
+AGREE_K = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,19 @@ class Cryostage(Instrument):
     @abstractmethod
     def status(self) -> CryostageStatus:
         """Ask the controller for state and temperature."""
+
+    def self_test(self) -> tuple[str, ...]:
+        """What does not look right, in words; empty when all is well. Changes nothing at the stage."""
+        first, second = self.status(), self.status()
+        found = [*second.faults, *second.warnings]
+        one_K, other_K = first.temperature.value, second.temperature.value
+        if math.isnan(other_K):
+            found.append("the controller gives no temperature")
+        elif abs(one_K - other_K) > AGREE_K:
+            found.append(f"two readings at once differ: {one_K:.2f} and {other_K:.2f} K")
+        if second.state == "unknown":
+            found.append("the controller is in a state that the driver does not know")
+        return tuple(found)
 
     @abstractmethod
     def ramp_to(self, set_point_K: float, rate_K_per_min: float) -> None:

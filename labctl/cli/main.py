@@ -14,7 +14,7 @@ from labctl import __version__
 from labctl.cli.output import Output
 from labctl.errors import InputError
 
-COMMANDS = ("sweep", "run", "runs", "fit", "correlate")
+COMMANDS = ("sweep", "run", "runs", "fit", "correlate", "check", "devices", "emission")
 
 DONE, FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
 

@@ -78,6 +78,13 @@ class Rig:
         Raises:
             RigConnectionError: Names every instrument that could not be opened; the others are closed.
         """
+        errors = self.open_each()
+        if errors:
+            self.close()
+            raise RigConnectionError(self.config.general.name, errors)
+
+    def open_each(self) -> dict[str, Exception]:
+        """Open what can be opened and leave it open; returns the errors of the others, by kind."""
         errors: dict[str, Exception] = {}
         for kind in OPENING_ORDER:
             try:
@@ -89,14 +96,13 @@ class Rig:
                 errors[kind] = error
             except KeyError as error:
                 # A driver that uses another instrument says so when that one is not open.
+                self._instruments.pop(kind, None)
                 errors[kind] = InstrumentConnectionError(kind, f"needs {error} to be open")
-        if errors:
-            self.close()
-            raise RigConnectionError(self.config.general.name, errors)
+        return errors
 
     def _make(self, config: InstrumentConfig) -> Instrument:
         settings = config.settings
-        if config.kind in self._addresses:
+        if config.kind in self._addresses and "address" in type(settings).model_fields:
             settings = settings.model_copy(update={"address": self._addresses[config.kind]})
         arguments: dict[str, Any] = {"clock": self.clock}
         if config.kind in self._vendors:

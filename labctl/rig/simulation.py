@@ -13,6 +13,7 @@ from labctl.errors import InputError
 from labctl.rig.rig import Rig
 from labctl.store.truth import true_values
 from simulators.andor_sdk import installed
+from simulators.linkam_sdk import SimulatedSdk
 from simulators.rig import SimulatedRig, SimulatedRigError
 from simulators.settings import SimulationSettings
 from simulators.swabian_api import vendor_module
@@ -65,10 +66,13 @@ class Simulation:
                 SimulatedRig(self._config.source.path, speed=self._speed, changes=self._changes)
             )
             self._stack.enter_context(installed(simulated.link))
+            self.link = simulated.link
         except SimulatedRigError as error:
             raise InputError(str(error)) from None
         addresses = {kind: simulated.addresses[kind] for kind in ("xray_tube", "cryostage")}
         vendors: dict[str, Any] = {"time_tagger": vendor_module(simulated.link)}
+        if self._config.instruments["cryostage"].driver == "linkam-sdk":
+            vendors["cryostage"] = SimulatedSdk(simulated.link)
         return Rig(self._config, clock=simulated.clock, addresses=addresses, vendors=vendors)
 
     def __exit__(
