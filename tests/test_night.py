@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_the_rig_safe_and_the_data_readable(
     file = short(tmp_path, temperatures_K=[300.0, 290.0, 280.0])
     process = start(file, tmp_path / "runs")
     wait_for_events(tmp_path / "runs", 12)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGINT)
     output, words = process.communicate(timeout=60)
     assert process.returncode == 130, words
     assert "Traceback" not in words

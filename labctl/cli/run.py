@@ -171,7 +171,7 @@ def _request(sequence: Sequence, config: RigConfig, simulation: Simulation | Non
 
 def _finish(run: RunDirectory, outcome: Outcome, display: Any, out: Output) -> None:
     """Figure, table, last words, state of the run directory."""
-    from labctl.store.report import write_figure
+    from labctl.store.report import write_figure, write_report
 
     figure = None
     if display.rows:
@@ -180,6 +180,8 @@ def _finish(run: RunDirectory, outcome: Outcome, display: Any, out: Output) -> N
         out.console.print(display.table())
     run.write_result({"state": outcome.state, "message": outcome.message, "points": display.rows})
     run.finish(outcome.state, outcome.message)
+    if display.rows:
+        write_report(run)
     if outcome.state == "stopped":
         out.say(f"Stopped: {outcome.message}.")
     elif outcome.state == "failed":

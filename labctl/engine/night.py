@@ -96,6 +96,7 @@ class Night:
 
         progress, shutter = Soft("progress", **common), Soft("shutter", **common)
         progress.listeners.append(self.progress.announce)
+        self._steps = progress
         return {
             "cryostage": StageDevice(rig.cryostage, watch=on_temperature, **common),
             "xray_tube": BeamDevice(rig.xray_tube, **common),
@@ -107,6 +108,10 @@ class Night:
             "progress": progress,
             "shutter": shutter,
         }
+
+    def listen(self, on_step: Callable[[str], None]) -> None:
+        """Call ``on_step(label)`` at the beginning of every step, in the engine's thread."""
+        self._steps.listeners.append(on_step)
 
     def start(self) -> None:
         """Begin; returns at once."""
