@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def glue(pieces: Sequence[Piece], noise: CameraNoise) -> WideSpectrum:
         raise ValueError("no piece to glue")
     if len({(piece.frames.shape[0], piece.dark.shape[0]) for piece in pieces}) != 1:
         raise ValueError("the pieces differ in their number of frames")
-    cuts = [_cut_nm(left, right) for left, right in zip(pieces, pieces[1:], strict=False)]
+    cuts = [_cut_nm(left, right) for left, right in pairwise(pieces)]
     begins, ends = [-math.inf, *cuts], [*cuts, math.inf]
     if any(not begin < end for begin, end in zip(begins, ends, strict=True)):
         raise ValueError("the pieces do not come in order of rising wavelength")
@@ -107,7 +108,7 @@ def glue(pieces: Sequence[Piece], noise: CameraNoise) -> WideSpectrum:
         np.repeat(np.arange(len(pieces)), sizes),
         tuple(piece.centre_nm for piece in pieces),
         tuple(
-            _seam(left, right, cut, noise) for left, right, cut in zip(pieces, pieces[1:], cuts, strict=False)
+            _seam(left, right, cut, noise) for (left, right), cut in zip(pairwise(pieces), cuts, strict=True)
         ),
     )
 
@@ -130,7 +131,7 @@ def _seam(left: Piece, right: Piece, cut_nm: float, noise: CameraNoise) -> Seam:
 
 
 def _light(piece: Piece, low_nm: float, high_nm: float, noise: CameraNoise) -> tuple[float, float]:
-    """Photo-electrons of a piece between two wavelengths, with pixels at the ends in part; and the variance."""
+    """Photo-electrons of a piece between two wavelengths (pixels at the ends in part), and their variance."""
     middle = 0.5 * (piece.wavelengths_nm[1:] + piece.wavelengths_nm[:-1])
     first = 2.0 * piece.wavelengths_nm[0] - middle[0]
     last = 2.0 * piece.wavelengths_nm[-1] - middle[-1]

@@ -28,8 +28,8 @@ def test_pieces_are_cut_in_the_middle_of_their_overlap_and_keep_their_counts():
     assert np.all(wide.frames[:, wide.wavelengths_nm < 490.0] == 100)
     assert np.all(wide.frames[:, wide.wavelengths_nm >= 490.0] == 7)
     assert np.array_equal(wide.piece, (wide.wavelengths_nm >= 490.0).astype(int))
-    assert wide.frames.shape == (2, 180)
-    assert wide.dark.shape == (3, 180)
+    assert wide.frames.shape == (2, 181)
+    assert wide.dark.shape == (3, 181)
 
 
 def test_seam_tells_how_the_light_drifted_with_its_error():
