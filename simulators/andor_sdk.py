@@ -148,7 +148,9 @@ def installed(
         wiring: What its flipper mirror switches.
         sensor: The camera's chip.
     """
-    from pylablib.devices import Andor
+    from drivers.spectrometer.andor_library import load_pylablib
+
+    Andor = load_pylablib("simulated spectrometer")
     from pylablib.devices.utils import load_lib
 
     calls: list[str] = []

@@ -71,7 +71,9 @@ def load_pylablib(instrument: str, folder: str = "") -> ModuleType:
     """
     try:
         import pylablib
-        from pylablib.devices import Andor
+
+        with _uncompiled():
+            from pylablib.devices import Andor
     except ImportError as error:
         raise MissingDriverError(
             instrument, f"pylablib does not load: {error}", advice="Install it with 'pip install pylablib'"
@@ -83,6 +85,23 @@ def load_pylablib(instrument: str, folder: str = "") -> ModuleType:
         pylablib.par["devices/dlls/andor_sdk2"] = folder
     package: ModuleType = Andor
     return package
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Let numba's decorators do nothing meanwhile.
+
+    pylablib's module for sCMOS cameras, which comes along unasked, compiles a decoder at its import: two
+    seconds for something that is never called here.
+    """
+    import numba
+
+    before = numba.config.DISABLE_JIT
+    numba.config.DISABLE_JIT = True
+    try:
+        yield
+    finally:
+        numba.config.DISABLE_JIT = before
 
 
 @contextmanager
