@@ -21,6 +21,7 @@ from drivers.errors import (
     LimitError,
 )
 from drivers.lines import line_to
+from drivers.traffic import TrafficLog
 from drivers.transport import Patience, Transport
 from drivers.xray_tube import spellman_codec as codec
 from drivers.xray_tube.base import TubeLimits, TubeStatus, WarmUpStep, XrayTube
@@ -83,6 +84,11 @@ class SpellmanTube(XrayTube):
         self._saved_s = float("-inf")
         self.dose = DoseMeter()
         self._history = TubeHistory(Path(settings.state_file) if settings.state_file else None, self.dose)
+
+    @property
+    def traffic(self) -> TrafficLog:
+        """What went over the line."""
+        return self.transport.traffic
 
     @property
     def limits(self) -> TubeLimits:
@@ -211,9 +217,9 @@ class SpellmanTube(XrayTube):
         with self._act:
             self._offs += 1
             try:
-                # Whatever goes wrong on the gentle way down, off follows.
+                # Whatever goes wrong on the gentle way down, off follows; a dead line is not waited for.
                 with contextlib.suppress(Exception):
-                    if self.supply.flags().high_voltage_on:
+                    if self.supply.flags(attempts=1).high_voltage_on:
                         self._account(True, self.supply.monitors())
                         self._ramp(lambda action: action()).down()
             finally:
@@ -255,8 +261,10 @@ class SpellmanTube(XrayTube):
         def guard(action: Callable[[], None]) -> None:
             # Under the lock: an "off" of another thread comes before or after, never between.
             with self._act:
-                if self._offs != began or (cancel is not None and cancel.is_set()):
+                if cancel is not None and cancel.is_set():
                     raise InstrumentCancelledError(self.name, "switching on was broken off on request")
+                if self._offs != began:
+                    raise InstrumentCancelledError(self.name, "the beam was switched off in its ramp")
                 action()
 
         ramp = self._ramp(guard, cancel)

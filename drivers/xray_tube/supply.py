@@ -84,10 +84,12 @@ class Supply:
             self._scaling = self._find_scaling()
         return self._scaling
 
-    def flags(self) -> Flags:
-        """Status flags."""
+    def flags(self, attempts: int | None = None) -> Flags:
+        """Status flags; asked so many times if no reply comes, None: as the rig file says."""
         model = self.model
-        values = self._read(model.commands.status, lambda frame: codec.flags(frame, len(model.status)))
+        values = self._read(
+            model.commands.status, lambda frame: codec.flags(frame, len(model.status)), attempts
+        )
         flag = dict(zip(model.status, values, strict=True))
         return Flags(
             high_voltage_on=flag["high_voltage_on"],
@@ -232,10 +234,10 @@ class Supply:
         )
         return codec.decode(reply, with_checksum=self._with_checksum)
 
-    def _read(self, command: int, parse: Callable[[Frame], T]) -> T:
+    def _read(self, command: int, parse: Callable[[Frame], T], attempts: int | None = None) -> T:
         """Ask for values; a reply that cannot be right (six monitors of seven) is asked for again."""
         for left in range(READS - 1, -1, -1):
-            frame = self._exchange(command, harmless=True)
+            frame = self._exchange(command, harmless=True, attempts=attempts)
             try:
                 return parse(frame)
             except FrameError as error:

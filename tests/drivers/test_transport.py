@@ -371,3 +371,29 @@ def test_the_log_can_be_saved(
     transport.traffic.save(tmp_path / "log.tsv")
     rows = [line.split("\t")[1:3] for line in (tmp_path / "log.tsv").read_text(encoding="utf-8").splitlines()]
     assert rows == [["direction", "bytes"], ["note", ""], ["sent", "71 0d"], ["received", "71 3d 31 0d"]]
+
+
+@pytest.mark.parametrize("form", [ADDRESSES[0], ADDRESSES[2], "loop://"])
+def test_a_thousand_reconnects_leave_no_handle_and_no_thread(form: str) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        transport = Transport(
+            "device",
+            line_to(form.format(listening.getsockname()[1])),
+            clock=SystemClock(),
+            terminator=b"\r",
+            patience=Patience(reply_timeout_s=0.001),
+        )
+        handles = Path("/proc/self/fd")
+        before = threading.active_count()
+        for number in range(1000):
+            transport.open()
+            if form != "loop://":
+                listening.accept()[0].close()
+            if number == 0 and handles.exists():
+                open_handles = len(list(handles.iterdir()))
+            transport.close()
+        assert threading.active_count() == before
+        if handles.exists():
+            assert len(list(handles.iterdir())) <= open_handles
