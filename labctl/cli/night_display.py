@@ -22,6 +22,9 @@ from labctl.store.point import PointData
 from labctl.store.table import result_row
 
 
+EARLY = 0.1
+
+
 def _hms(seconds: float) -> str:
     return str(timedelta(seconds=max(0, round(seconds))))
 
@@ -89,14 +92,16 @@ class NightDisplay:
             return
         standing = self._schedule.standing()
         left = f"{_hms(standing.left_s)} left"
-        if self._simulated and standing.done_s > 0 and self.experiment_s > 0:
+        # How fast simulated time runs is not known before the first photons have been simulated.
+        if self._simulated and standing.done_s > EARLY * self._schedule.total_s:
             wall_left_s = standing.left_s * self.wall_s / self.experiment_s
-            left = f"{_hms(standing.left_s)} simulated, {_hms(wall_left_s)} real time left"
+            left = f"{_hms(standing.left_s)} left in the simulation, {_hms(wall_left_s)} here"
+        point = "" if standing.step.point is None else f"{standing.step.point + 1}/{self._schedule.points}  "
         self._bar.update(
             self._task,
             completed=standing.done_s,
             total=self._schedule.total_s,
-            description=f"{standing.step.label}   {self._temperature}   {left}",
+            description=f"{point}{standing.step.label}   {self._temperature}   {left}",
         )
         self._bar.refresh()
 

@@ -52,6 +52,11 @@ class Progress:
         self._began_s = clock.now()
 
     @property
+    def points(self) -> int:
+        """Number of points in the schedule."""
+        return 1 + max((step.point for step in self._steps if step.point is not None), default=-1)
+
+    @property
     def total_s(self) -> float:
         """Expected duration of everything, in s."""
         return sum(step.expected_s for step in self._steps)
