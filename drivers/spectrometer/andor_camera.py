@@ -8,6 +8,7 @@ A thin layer over pylablib's ``AndorSDK2Camera`` that goes round what pylablib 1
 * ``set_acquisition_mode`` is off by one (``"single"`` accumulates, ``"kinetic"`` raises): every acquisition
   is a kinetic series set up with ``setup_acquisition("kinetic", ...)``;
 * frames come as 16 bits, in which accumulated sums wrap: 32 bits are asked for;
+* off Windows it misreads the camera's capabilities: see ``andor_linux``;
 * a temperature outside the range is silently clipped: it is refused here.
 """
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import FaultError, LimitError
+from drivers.spectrometer.andor_linux import repair_capabilities
 from drivers.spectrometer.vendor_line import VendorLine
 
 IDLE = 20073
@@ -99,6 +101,7 @@ class AndorCamera:
             InstrumentConnectionError: There is no such camera.
             MissingDriverError: The library is not installed.
         """
+        line.ask("open the camera's library", repair_capabilities, package)
         device = line.ask(
             "open the camera", package.AndorSDK2Camera, index, temperature=temperature_C, fan_mode=fan
         )

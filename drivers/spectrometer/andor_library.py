@@ -18,6 +18,7 @@ from drivers.errors import (
     LimitError,
     MissingDriverError,
 )
+from drivers.spectrometer.andor_linux import folder_for_pylablib
 
 HINT = (
     "Install Andor SOLIS or the Andor SDK2 (Windows: both libraries; Linux: libandor and libatspectrograph), "
@@ -80,6 +81,7 @@ def load_pylablib(instrument: str, folder: str = "") -> ModuleType:
         ) from error
     if sys.platform != "win32":
         pylablib.par["devices/only_windows_dlls"] = False
+    folder = folder_for_pylablib(folder)
     if folder:
         pylablib.par["devices/dlls/andor_shamrock"] = folder
         pylablib.par["devices/dlls/andor_sdk2"] = folder
