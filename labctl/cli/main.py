@@ -6,6 +6,8 @@ import argparse
 import contextlib
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
@@ -70,6 +72,21 @@ def main(arguments: Sequence[str]) -> int:
             return DONE
         except OSError as error:
             return _fail(out, FAILED, str(error))
+        except Exception as error:
+            return _fail(out, FAILED, _defect(error))
+
+
+def _defect(error: Exception) -> str:
+    """Words for an error that nobody foresaw; its traceback goes into a file."""
+    text = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="labctl-defect-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(text)
+    return (
+        f"this is a defect of labctl ({type(error).__name__}: {error}).\n"
+        f"Please report it with {file.name}. What was measured is kept."
+    )
 
 
 def _fail(out: Output, code: int, message: str) -> int:

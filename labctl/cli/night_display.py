@@ -21,7 +21,6 @@ from labctl.fitting.point import PointFit
 from labctl.store.point import PointData
 from labctl.store.table import result_row
 
-
 EARLY = 0.1
 
 
