@@ -3,6 +3,7 @@
 The vendor's module raises plain ``RuntimeError`` and ``ValueError``. An error while reading means that the
 tagger is gone: the connection is then *lost*, and the next call tries to connect again, at growing
 intervals. To connect again sets thresholds, delays and dead times as before; the test signal stays off.
+The calls run in a thread of their own, so that one which never returns is a time-out and not a hang.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from drivers.clock import Clock
-from drivers.errors import InstrumentConnectionError, InstrumentTimeoutError, LimitError
+from drivers.cryostage.vendor_thread import VendorThread
+from drivers.errors import InstrumentConnectionError, InstrumentError, InstrumentTimeoutError, LimitError
 from drivers.traffic import TrafficLog
 
 T = TypeVar("T")
@@ -30,6 +32,7 @@ class Connection:
         instrument: Name of the instrument, for messages.
         vendor: The vendor's module.
         serial_number: Which tagger; empty: any.
+        call_timeout_s: Deadline of one call of the vendor's module, on this computer's clock.
         clock: The clock of the experiment, for the pauses between attempts.
         set_up: Called with the tagger after each connecting; sets it up.
         traffic: Where calls are noted.
@@ -41,6 +44,7 @@ class Connection:
         vendor: Any,
         serial_number: str,
         *,
+        call_timeout_s: float,
         clock: Clock,
         set_up: Callable[[], None],
         traffic: TrafficLog,
@@ -52,6 +56,8 @@ class Connection:
         self._clock = clock
         self._set_up = set_up
         self._traffic = traffic
+        self._call_timeout_s = call_timeout_s
+        self._thread: VendorThread | None = None
         self._tagger: Any = None
         self._lost = ""
         self._pause_s = FIRST_PAUSE_S
@@ -67,27 +73,32 @@ class Connection:
 
         Raises:
             InstrumentConnectionError: No such tagger, or another program uses it.
+            InstrumentTimeoutError: The vendor's module does not return.
             LimitError: It refuses a setting.
         """
         with self.lock:
             if self._tagger is not None:
                 return
-            self._tagger = self._create()
-            self._lost = ""
+            new_thread = self._thread is None
+            if self._thread is None:
+                self._thread = VendorThread(self.instrument, self._call_timeout_s)
             try:
+                self._tagger = self._create()
+                self._lost = ""
                 self._set_up()
             except BaseException:
-                self.close()
+                self._free()
+                # A thread that hangs in the vendor's module is kept: each new one would hang there too.
+                if new_thread:
+                    self._end_thread()
                 raise
             self._pause_s = FIRST_PAUSE_S
 
     def close(self) -> None:
         """Let go of the tagger; the vendor's module ends what still measures."""
         with self.lock:
-            tagger, self._tagger, self._lost = self._tagger, None, ""
-            if tagger is not None:
-                self._note("freeTimeTagger")
-                self.attempt(lambda: self.vendor.freeTimeTagger(tagger))
+            self._free()
+            self._end_thread()
 
     def tagger(self) -> Any:
         """The vendor's tagger object; connects again if it was lost and the pause is over.
@@ -108,6 +119,15 @@ class Connection:
         """Whether this is still the tagger that is connected."""
         return self._tagger is tagger and not self._lost
 
+    def run(self, call: Callable[[], T]) -> T:
+        """Call the vendor's module in its thread, or here after ``close``; raises what the call raises.
+
+        Raises:
+            InstrumentTimeoutError: It did not return in time.
+        """
+        thread = self._thread
+        return call() if thread is None else thread.call(call)
+
     def call(self, doing: str, call: Callable[[], T], *, quiet: bool = False) -> T:
         """Call the vendor's module; its errors mean that the tagger is gone.
 
@@ -115,11 +135,18 @@ class Connection:
             doing: What is done, for message and log: "read the stream".
             call: Does it.
             quiet: Too frequent for the log.
+
+        Raises:
+            InstrumentConnectionError: The tagger is gone.
+            InstrumentTimeoutError: The vendor's module does not return.
         """
         if not quiet:
             self._note(doing)
         try:
-            return call()
+            return self.run(call)
+        except InstrumentError as error:
+            self._lose(f"could not {doing}: {error.what}")
+            raise
         except VENDOR_ERRORS as error:
             self._lose(f"could not {doing}: {error}")
             raise InstrumentConnectionError(
@@ -136,18 +163,14 @@ class Connection:
             LimitError: It refuses.
             InstrumentConnectionError: It is gone.
         """
-
-        def limited() -> T:
-            try:
-                return call()
-            except (ValueError, TypeError) as error:
-                raise LimitError(self.instrument, f"the tagger refuses {what}: {error}") from error
-
         self._note(f"set {what}")
         try:
-            return limited()
-        except LimitError:
+            return self.run(call)
+        except InstrumentError as error:
+            self._lose(f"could not set {what}: {error.what}")
             raise
+        except (ValueError, TypeError) as error:
+            raise LimitError(self.instrument, f"the tagger refuses {what}: {error}") from error
         except VENDOR_ERRORS as error:
             self._lose(f"could not set {what}: {error}")
             raise InstrumentConnectionError(self.instrument, f"could not set {what}: {error}") from error
@@ -155,7 +178,7 @@ class Connection:
     def attempt(self, call: Callable[[], object]) -> None:
         """Clean up as far as it goes: a tagger that is gone cannot be stopped."""
         with contextlib.suppress(AttributeError, *VENDOR_ERRORS):
-            call()
+            self.run(call)
 
     def await_start(self, timeout_s: float) -> None:
         """Wait until tags of now reach the measurements, not those of before they were made.
@@ -182,11 +205,13 @@ class Connection:
         serial, vendor = self._serial_number, self.vendor
         self._note(f"createTimeTagger({serial!r})")
         try:
-            return vendor.createTimeTagger(serial) if serial else vendor.createTimeTagger()
+            return self.run(lambda: vendor.createTimeTagger(serial) if serial else vendor.createTimeTagger())
+        except InstrumentError:
+            raise
         except VENDOR_ERRORS as error:
             self._note(f"failed: {error}")
             try:
-                free = ", ".join(vendor.scanTimeTagger()) or "none"
+                free = ", ".join(self.run(vendor.scanTimeTagger)) or "none"
             except VENDOR_ERRORS:
                 free = "unknown"
             raise InstrumentConnectionError(
@@ -214,11 +239,23 @@ class Connection:
         try:
             self.open()
             self._note("connected again")
-        except InstrumentConnectionError:
+        except (InstrumentConnectionError, InstrumentTimeoutError):
+            # Lost, not closed: the next use tries again.
             self._tagger, self._lost = old, why
             self._next_try_s = self._clock.now() + self._pause_s
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             raise
+
+    def _free(self) -> None:
+        tagger, self._tagger, self._lost = self._tagger, None, ""
+        if tagger is not None:
+            self._note("freeTimeTagger")
+            self.attempt(lambda: self.vendor.freeTimeTagger(tagger))
+
+    def _end_thread(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
 
     def _note(self, text: str) -> None:
         self._traffic.record(self._clock.epoch_s(), "note", b"", text)

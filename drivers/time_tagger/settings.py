@@ -43,6 +43,8 @@ class SwabianSettings(Settings):
         hardware_buffer_tags: Size of the tagger's own buffer; not given: the vendor's default.
         jitter_ps_rms: Jitter of one tag; not given: the model's nominal value.
         read_timeout_s: No progress of the tagger's time for so long is an error.
+        call_timeout_s: A call of the vendor's module that takes so long is given up (connecting loads the
+            tagger's firmware, some seconds).
         silence_s: No tag at all from a counter for so long is an error (a live counter has dark counts);
             0: never.
     """
@@ -55,6 +57,7 @@ class SwabianSettings(Settings):
     hardware_buffer_tags: Annotated[int, Field(gt=0)] | None = None
     jitter_ps_rms: Annotated[float, Field(ge=0)] | None = None
     read_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    call_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     silence_s: Annotated[float, Field(ge=0)] = 10.0
 
     @model_validator(mode="after")

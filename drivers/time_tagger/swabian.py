@@ -12,7 +12,7 @@ import numpy as np
 
 from drivers.base import Identity, Reading, Settings
 from drivers.clock import Clock
-from drivers.errors import FaultError, InstrumentConnectionError, LimitError
+from drivers.errors import FaultError, InstrumentConnectionError, InstrumentTimeoutError, LimitError
 from drivers.time_tagger.base import TagChunk, TimeTagger, TimeTaggerStatus
 from drivers.time_tagger.connection import Connection
 from drivers.time_tagger.delay import Delay, NoPeakError, delay_between
@@ -79,6 +79,7 @@ class SwabianTimeTagger(TimeTagger):
         Raises:
             MissingDriverError: The vendor's module is not installed.
             InstrumentConnectionError: No such tagger, or another program uses it.
+            InstrumentTimeoutError: The vendor's module does not return.
             LimitError: A setting is outside what the tagger can do.
         """
         if self._vendor is None:
@@ -88,11 +89,17 @@ class SwabianTimeTagger(TimeTagger):
                 self.name,
                 self._vendor,
                 self.settings.serial_number,
+                # A wait for the stream takes up to read_timeout_s by itself.
+                call_timeout_s=self.settings.call_timeout_s + self.settings.read_timeout_s,
                 clock=self.clock,
                 set_up=self._set_up,
                 traffic=self.traffic,
             )
-        self._connection.open()
+        try:
+            self._connection.open()
+        except BaseException:
+            self._connection = None
+            raise
 
     def close(self) -> None:
         """End all measurements and let go of the tagger. May be called twice."""
@@ -137,7 +144,7 @@ class SwabianTimeTagger(TimeTagger):
                 overflows, rates_Hz = connection.call(
                     "read the count rates", partial(overflows_and_rates, tagger, self._rates), quiet=True
                 )
-        except InstrumentConnectionError as error:
+        except (InstrumentConnectionError, InstrumentTimeoutError) as error:
             return TimeTaggerStatus(False, "lost", (str(error),), now_s, 0, {})
         rates = {
             number: float(rate)

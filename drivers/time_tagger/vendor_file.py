@@ -47,7 +47,11 @@ class VendorFile:
                 instrument, f"cannot write {self.path}: it exists", advice="Choose another name"
             )
         try:
-            self._writer: Any = connection.vendor.FileWriter(tagger, str(self.path), channels)
+            self._writer: Any = connection.run(
+                lambda: connection.vendor.FileWriter(tagger, str(self.path), channels)
+            )
+        except InstrumentError:
+            raise
         except VENDOR_ERRORS as error:
             raise InstrumentError(instrument, f"cannot write {self.path}: {error}") from error
         self._events = 0

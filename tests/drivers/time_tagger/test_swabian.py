@@ -589,3 +589,62 @@ def test_status_may_be_asked_while_a_record_runs(bench):
         assert all(status.connected for status in statuses)
         assert sum(chunk.end_ps - chunk.begin_ps for chunk in chunks) == 2 * 10**12
         assert not any(chunk.gaps for chunk in chunks)
+
+
+class Hanging(Standing):
+    """A vendor module whose stream hangs in the library until it is released."""
+
+    def __init__(self, vendor):
+        super().__init__(vendor)
+        self.released, self.returned = threading.Event(), threading.Event()
+
+    def TimeTagStream(self, tagger, n, channels):
+        stream = self._vendor.TimeTagStream(tagger, n, channels)
+        get_data, answers = stream.getData, [stream.getData]
+
+        def hang():
+            if answers:
+                return answers.pop()()
+            self.released.wait(20.0)
+            buffer = get_data()
+            self.returned.set()
+            return buffer
+
+        stream.getData = hang
+        return stream
+
+
+def test_call_that_never_returns_is_a_timeout_and_the_tagger_comes_back(make_bench):
+    bench = make_bench(beam=False)
+    vendor = Hanging(bench.vendor)
+    with bench.tagger(vendor=vendor, call_timeout_s=0.5, read_timeout_s=0.5) as tagger:
+        with pytest.raises(InstrumentTimeoutError, match=r"library does not return: no answer within 1 s"):
+            record(tagger)
+        assert "an earlier call still hangs" in tagger.status().faults[0]
+        vendor.released.set()
+        assert vendor.returned.wait(10.0)
+        bench.world.advance(2.0)
+        assert tagger.status().connected
+
+
+def test_failed_open_can_be_tried_again(bench):
+    tagger = bench.tagger()
+    bench.vendor._box.attached = False
+    for _ in range(2):
+        with pytest.raises(InstrumentConnectionError, match="no connection"):
+            tagger.open()
+        assert tagger.status().state == "closed"
+    bench.vendor._box.attached = True
+    tagger.open()
+    assert tagger.status().connected
+
+
+def test_file_that_cannot_be_made_does_not_lose_the_tagger(bench, tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise RuntimeError("Could not open file: disk full")
+
+    with bench.tagger() as tagger:
+        monkeypatch.setattr(bench.vendor, "FileWriter", refuse)
+        with pytest.raises(InstrumentError, match=r"cannot write .*night\.ttbin: .*disk full"):
+            tagger.vendor_file(tmp_path / "night")
+        assert tagger.status().connected
