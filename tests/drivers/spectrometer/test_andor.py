@@ -241,19 +241,20 @@ def test_saturation_shows_as_the_converters_largest_count(bench):
 
 
 def test_missing_library_is_named_with_the_way_to_get_it(monkeypatch, bench):
-    bench.driver.close()
+    from pylablib.devices.Andor import Shamrock
     from pylablib.devices.utils import load_lib
 
     def missing(name, *_arguments, **_options):
         raise OSError(f"can't import library {name}\nlong advice")
 
-    monkeypatch.setattr(load_lib, "load_lib", missing)
-    from pylablib.devices.Andor import Shamrock
-
-    Shamrock.libctl.initialized = False
-    Shamrock.lib._initialized = False
-    with pytest.raises(MissingDriverError, match=r"library_folder"):
-        bench.driver.open()
+    bench.driver.close()
+    # A context, so that the loader is put back before the stand-in takes its own away.
+    with monkeypatch.context() as patch:
+        patch.setattr(load_lib, "load_lib", missing)
+        Shamrock.libctl.initialized = False
+        Shamrock.lib._initialized = False
+        with pytest.raises(MissingDriverError, match=r"library_folder"):
+            bench.driver.open()
 
 
 def test_camera_that_is_not_there_leaves_the_spectrograph_released(bench):
