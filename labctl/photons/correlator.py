@@ -100,6 +100,10 @@ class Correlator:
         for counter in self._counters:
             counter.end_block()
 
+    def counts(self, pair: int, block: int) -> tuple[NDArray[np.uint64], int, int]:
+        """Give (histogram, starts, stops) of one pair in one closed block."""
+        return self._counters[pair].done[block]
+
     def blocks(self, pair: int = 0) -> PairBlocks:
         """Give the histograms of one pair so far; the open block comes last, if it has live time."""
         counter = self._counters[pair]

@@ -8,6 +8,7 @@ import numpy as np
 
 from labctl.photons.features import Feature
 from labctl.photons.g2 import PairBlocks
+from labctl.photons.log_lags import LogG2
 
 
 def save_g2_figure(path: Path, blocks: PairBlocks, feature: Feature | None, title: str) -> None:
@@ -55,3 +56,31 @@ def _add_pairs_axis(axes: object, blocks: PairBlocks) -> None:
         "right", functions=(lambda g: g * per_unit, lambda n: n / per_unit)
     )
     right.set_ylabel(f"pairs per {blocks.bin_ps} ps")
+
+
+def save_log_figure(path: Path, sides: tuple[LogG2, LogG2], title: str) -> None:
+    """Draw g2 over log-spaced lags of both signs and write it.
+
+    Args:
+        path: Where; the ending decides the format.
+        sides: Lags >= 0 and lags < 0.
+        title: First line.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 5.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for side, label in zip(sides, ("stop after start", "start after stop"), strict=True):
+        shown = (side.lag_ps > 0) & np.isfinite(side.g2) & (side.expected >= 1)
+        seconds = side.lag_ps[shown] * 1e-12
+        axes.errorbar(
+            seconds, side.g2[shown], side.g2_error[shown], fmt=".", markersize=3, lw=0.6, label=label
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("lag / s")
+    axes.set_ylabel("g2, normalised to the count rates (symmetric at long lags)")
+    axes.set_title(title, fontsize=10)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=130)

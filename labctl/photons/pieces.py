@@ -25,6 +25,14 @@ class Block:
     duration_ps: int
     edges: tuple[tuple[int, int], ...]
 
+    def followed_by(self, other: Block) -> Block:
+        """Live time of this block and the one after it together."""
+        edges = dict(self.edges)
+        for length, weight in other.edges:
+            edges[length] = edges.get(length, 0) + weight
+        kept = tuple(sorted((length, weight) for length, weight in edges.items() if weight))
+        return Block(self.duration_ps + other.duration_ps, kept)
+
 
 class Pieces:
     """Follows a record chunk by chunk and keeps its live time.

@@ -24,6 +24,7 @@ class TagSource:
         kind: What it is, for people.
         read: Starts a new reading.
         channels: Name of each detector -> channel number, where the file says.
+        n_tags: About how many tags it holds (for progress; 0 if unknown).
         size_bytes: Size on disk.
         attributes: What else the file says.
     """
@@ -32,6 +33,7 @@ class TagSource:
     kind: str
     read: Callable[[], Iterator[TagChunk]]
     channels: dict[str, int] = field(default_factory=dict)
+    n_tags: int = 0
     size_bytes: int = 0
     attributes: dict[str, Any] = field(default_factory=dict)
 
@@ -66,13 +68,22 @@ def _ptu(path: Path) -> TagSource:
     info = ptu_info(path)
     attributes = {"records": info.record_format.name, "tick_ps": info.tick_ps}
     return TagSource(
-        path, f"PTU, {info.record_format.name}", lambda: read_ptu(path), {}, path.stat().st_size, attributes
+        path,
+        f"PTU, {info.record_format.name}",
+        lambda: read_ptu(path),
+        {},
+        info.n_records,
+        path.stat().st_size,
+        attributes,
     )
 
 
 def _segments(path: Path) -> TagSource:
-    from labctl.photons.tag_file import read_tags, tag_info
+    from labctl.photons.tag_file import count_tags, read_tags, tag_info
 
     info = tag_info(path)
     size = sum(segment.stat().st_size for segment in info.segments)
-    return TagSource(path, "tag segments", lambda: read_tags(path), info.channels, size, info.attributes)
+    tags = count_tags(path)
+    return TagSource(
+        path, "tag segments", lambda: read_tags(path), info.channels, tags, size, info.attributes
+    )

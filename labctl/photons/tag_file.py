@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.photons.tag_reader import Damage, TagFileInfo, read_tags, tag_info, tag_segments
+from labctl.photons.tag_reader import Damage, TagFileInfo, count_tags, read_tags, tag_info, tag_segments
 from labctl.photons.tag_writer import TagWriter
 
-__all__ = ["Damage", "TagFileInfo", "TagWriter", "read_tags", "tag_info", "tag_segments"]
+__all__ = ["Damage", "TagFileInfo", "TagWriter", "count_tags", "read_tags", "tag_info", "tag_segments"]

@@ -84,6 +84,22 @@ def tag_info(path: str | Path) -> TagFileInfo:
             raise InputError(f"{segments[0]}: its attributes are damaged ({error})") from error
 
 
+def count_tags(path: str | Path) -> int:
+    """Number of tags that the tables of a record promise; damaged segments count as empty.
+
+    Raises:
+        InputError: There is nothing there.
+    """
+    tags = 0
+    for segment in tag_segments(path):
+        try:
+            with open_segment(segment) as file:
+                tags += int(file["frames"]["tags"].sum())
+        except (InputError, *_HDF5_ERRORS):
+            continue
+    return tags
+
+
 def read_tags(path: str | Path, *, damage: Damage | None = None) -> Iterator[TagChunk]:
     """Give the tags of a folder of segments, or of one segment, frame by frame.
 

@@ -1,0 +1,175 @@
+"""Text exports of Edinburgh Instruments' software (F980, Fluoracle): decays and spectra.
+
+A file is a header of ``key,value,`` lines, an empty line, and rows ``x,counts,``. Commas or tabs; a further
+delimiter may end each line; keys differ in capitals between kinds of scans; several curves stand in columns.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.errors import InputError
+from labctl.photons.decay import DecayCurve
+
+_TIME_UNITS_PS = {"s": 1e12, "ms": 1e9, "us": 1e6, "µs": 1e6, "μs": 1e6, "ns": 1e3, "ps": 1.0}
+
+
+@dataclass(frozen=True)
+class EdinburghScan:
+    """One curve of an export.
+
+    Attributes:
+        label: Name of the curve.
+        kind: The file's word for it, e.g. ``"Time Scan"`` or ``"Emission Scan"``.
+        x: Abscissa as in the file, shape (n,).
+        x_quantity, x_unit: E.g. ``"Time"``, ``"ns"``; unit empty where the file gives none.
+        counts: Shape (n,).
+        header: The other header entries of this curve, keys in lower case.
+    """
+
+    label: str
+    kind: str
+    x: NDArray[np.float64]
+    x_quantity: str
+    x_unit: str
+    counts: NDArray[np.float64]
+    header: dict[str, str]
+
+    def decay(self) -> DecayCurve:
+        """The curve as a decay.
+
+        Raises:
+            InputError: Not a time scan, an unknown unit, uneven steps, or counts that are not whole.
+        """
+        unit = _TIME_UNITS_PS.get(self.x_unit.lower())
+        if self.x_quantity.lower() != "time" or unit is None:
+            raise InputError(f"{self.label or 'curve'}: {self.kind} over {self.x_quantity} is not a decay")
+        step = (self.x[-1] - self.x[0]) / (len(self.x) - 1) if len(self.x) > 1 else 0.0
+        # The abscissa is printed with seven digits or so.
+        if step <= 0 or np.abs(np.diff(self.x) - step).max() > 1e-6 * np.abs(self.x).max() + 1e-3 * step:
+            raise InputError(f"{self.label or 'curve'}: its time steps are not equal")
+        whole = np.rint(self.counts)
+        if not np.allclose(whole, self.counts, rtol=1e-6, atol=1e-6) or (whole < 0).any():
+            raise InputError(f"{self.label or 'curve'}: corrected or negative counts are not photon counts")
+        return DecayCurve(
+            float(self.x[0]) * unit, step * unit, whole.astype(np.int64), 0, int(whole.sum()), 0, False
+        )
+
+
+def read_edinburgh(path: str | Path) -> list[EdinburghScan]:
+    """Read all curves of a text export.
+
+    Raises:
+        InputError: Missing, empty, not such an export, or a row that is no number; with its line.
+    """
+    path = Path(path)
+    lines = _text(path).splitlines()
+    delimiter = "\t" if any("\t" in line for line in lines[:40]) else ","
+    rows = [_cells(line, delimiter) for line in lines]
+    first = _first_number(rows)
+    header = _header(rows[:first])
+    if first == len(rows) or "type" not in header:
+        raise InputError(f"{path}: not a text export of Edinburgh software (no 'Type' line, or no data)")
+    columns = max(len(row) for row in rows[first:])
+    if columns < 2:
+        raise InputError(f"{path}:{first + 1}: expected a position and counts on each line")
+    table = _table(path, rows, first, columns)
+    quantity, unit = _axis(_value(header, "xaxis", 0))
+    scans = []
+    for column in range(columns - 1):
+        present = np.isfinite(table[:, column + 1])
+        if not present.any():
+            continue
+        fields = {key: _value(header, key, column) for key in header}
+        scans.append(
+            EdinburghScan(
+                fields.get("labels", ""),
+                fields.get("type", ""),
+                table[present, 0],
+                quantity,
+                unit,
+                table[present, column + 1],
+                fields,
+            )
+        )
+    return scans
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    raw = path.read_bytes()
+    if not raw.strip():
+        raise InputError(f"{path}: the file is empty")
+    if b"\0" in raw[:1000] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{path}: a binary file; export it as text (ASCII) from the instrument's software")
+    wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        return raw.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    cells = [cell.strip().strip('"') for cell in line.split(delimiter)]
+    if cells and cells[-1] == "":
+        cells.pop()
+    return cells
+
+
+def _first_number(rows: list[list[str]]) -> int:
+    """Line of the first data row: numbers from there, after the header's empty line."""
+    for index, row in enumerate(rows):
+        if len(row) >= 2 and _number(row[0]) is not None and any(_number(c) is not None for c in row[1:]):
+            return index
+    return len(rows)
+
+
+def _header(rows: list[list[str]]) -> dict[str, list[str]]:
+    header: dict[str, list[str]] = {}
+    for row in rows:
+        if row and row[0]:
+            header[row[0].lower()] = row[1:]
+    return header
+
+
+def _value(header: dict[str, list[str]], key: str, column: int) -> str:
+    values = header.get(key, [])
+    if not values:
+        return ""
+    return values[column] if column < len(values) else values[0] if len(values) == 1 else ""
+
+
+def _table(path: Path, rows: list[list[str]], first: int, columns: int) -> NDArray[np.float64]:
+    table = []
+    for index in range(first, len(rows)):
+        row = rows[index]
+        if not any(row):
+            continue
+        position = _number(row[0])
+        counts = [_number(cell) if cell else np.nan for cell in row[1:]]
+        if position is None or None in counts:
+            raise InputError(f"{path}:{index + 1}: '{','.join(row)}' is not a row of numbers")
+        table.append([position, *counts, *[np.nan] * (columns - len(row))])
+    return np.array(table, np.float64)
+
+
+def _axis(text: str) -> tuple[str, str]:
+    found = re.fullmatch(r"\s*([^()]*?)\s*(?:\(([^)]*)\))?\s*", text)
+    if found is None:
+        return text, ""
+    quantity, unit = found.group(1), found.group(2) or ""
+    return quantity, unit or ("nm" if quantity.lower() == "wavelength" else "")
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None

@@ -1,0 +1,205 @@
+"""What a histogram of bunched light says beyond g2: brightness of the bursts, stability, honest errors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.photons.g2 import PairBlocks
+
+MU_WARNING = 0.02
+"""Detected photons per burst and detector from which a long dead time visibly shortens lifetimes."""
+MIN_BLOCKS = 20
+"""Fewer blocks than this say too little about the scatter between them."""
+
+
+@dataclass(frozen=True)
+class BurstBrightness:
+    """Detected photons per burst (per X-ray) and detector, from the area of the bunching peak.
+
+    Attributes:
+        start, stop: mu of the detectors times the share of the *other* detector's counts that is signal.
+        start_error, stop_error: Standard errors from the scatter between blocks (from counting where
+            there are fewer than 20 blocks).
+        fano: Variance of the peak's area relative to Poisson counting, (1 + mu)^2.
+        area_ps: Integral of g2 - 1 over the peak.
+        area_error_ps: Its standard error.
+    """
+
+    start: float
+    stop: float
+    start_error: float
+    stop_error: float
+    fano: float
+    area_ps: float
+    area_error_ps: float
+
+    @property
+    def largest(self) -> float:
+        """The brighter detector's value."""
+        return max(self.start, self.stop)
+
+    def warning(self) -> str:
+        """What the brightness does to lifetimes under a dead time longer than the burst; empty if little.
+
+        Bias of the fast lifetime without correction: -1 % at 0.025, -7.5 % at 0.25, -51 % at 2.5.
+        """
+        if self.largest < MU_WARNING:
+            return ""
+        lost = 1 - -math.expm1(-self.largest) / self.largest
+        return (
+            f"mu = {self.largest:.3g} detected photons per burst and detector: a dead time longer than the "
+            f"burst hides {100 * lost:.2g} % of the photons, the late ones first; lifetimes need the "
+            "first-photon correction"
+        )
+
+
+def burst_brightness(
+    blocks: PairBlocks, peak_ps: float, *, centre_ps: float = 0.0, normalised_to_far: bool = False
+) -> BurstBrightness:
+    """Measure mu from R * integral(g2 - 1) over the peak.
+
+    Detectors that get a share f of their counts from bursts of a Poisson number of photons give
+    R_A * integral(g2 - 1) = f_B mu_A (other distributions: times <n (n - 1)> / <n>^2).
+
+    Args:
+        blocks: Cross-correlation in time blocks.
+        peak_ps: Half width of the range that holds the peak.
+        centre_ps: Delay of the peak.
+        normalised_to_far: Take the level outside the peak instead of the one from the count rates (for
+            light that drifts within blocks).
+
+    Raises:
+        ValueError: The peak lies outside the window, or there are no counts.
+    """
+    inside = np.abs(blocks.lag_ps - centre_ps) <= peak_ps
+    if not inside.any() or inside.all():
+        raise ValueError(f"a peak of +-{peak_ps} ps at {centre_ps} ps does not fit into the window")
+    expected = blocks.expected()
+    counts = blocks.total().astype(np.float64)
+    if expected[inside].sum() <= 0:
+        raise ValueError("no tags on one of the channels")
+    level = counts[~inside].sum() / expected[~inside].sum() if normalised_to_far else 1.0
+    wanted = level * float(expected[inside].sum())
+    width = float(blocks.bin_ps) * int(inside.sum())
+    area = (float(counts[inside].sum()) / wanted - 1) * width
+    error = _area_error(blocks, inside, wanted, level) * width
+    live_ps = float(blocks.duration_ps.sum())
+    start_rate = float(blocks.start_tags.sum()) / live_ps
+    stop_rate = float(blocks.stop_tags.sum()) / live_ps
+    mean = 0.5 * (start_rate + stop_rate) * area
+    return BurstBrightness(
+        start_rate * area,
+        stop_rate * area,
+        start_rate * error,
+        stop_rate * error,
+        (1 + max(mean, 0.0)) ** 2,
+        area,
+        error,
+    )
+
+
+def _area_error(blocks: PairBlocks, inside: NDArray[np.bool_], wanted: float, level: float) -> float:
+    """Relative error of the pairs in the peak over ``wanted``."""
+    counted = blocks.pairs[:, inside].sum(axis=1).astype(np.float64)
+    rate = blocks.pair_rate() * blocks.duration_ps
+    if blocks.n_blocks < MIN_BLOCKS or rate.sum() <= 0:
+        return math.sqrt(max(float(counted.sum()), 1.0)) / wanted
+    share = wanted * rate / rate.sum()
+    ratio = float(counted.sum()) / wanted
+    residual = counted - ratio * share
+    n = blocks.n_blocks
+    return math.sqrt(n / (n - 1) * float((residual**2).sum())) / wanted
+
+
+@dataclass(frozen=True)
+class Light:
+    """Share of the counts of each detector that is signal.
+
+    Attributes:
+        start, stop: (rate - dark and stray rate) / rate, between 0 and 1.
+    """
+
+    start: float
+    stop: float
+
+
+def signal_share(
+    blocks: PairBlocks, *, start_background_Hz: float = 0.0, stop_background_Hz: float = 0.0
+) -> Light:
+    """Share of the counts that is not background (dark counts, stray light).
+
+    Raises:
+        ValueError: A background is negative, or not below the count rate.
+    """
+    live_s = float(blocks.duration_ps.sum()) * 1e-12
+    shares = []
+    for name, tags, background in (
+        ("start", blocks.start_tags, start_background_Hz),
+        ("stop", blocks.stop_tags, stop_background_Hz),
+    ):
+        rate = float(tags.sum()) / live_s if live_s else 0.0
+        if not 0 <= background < rate:
+            raise ValueError(
+                f"background of {background:g} Hz on the {name} channel must be below its rate of {rate:g} Hz"
+            )
+        shares.append(1 - background / rate)
+    return Light(*shares)
+
+
+def without_background(
+    g2: NDArray[np.float64], g2_error: NDArray[np.float64], light: Light
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """g2 of the signal alone: 1 + (g2 - 1) / (f_A f_B), and its error.
+
+    Args:
+        g2: Measured, shape (n,).
+        g2_error: Its standard error, shape (n,).
+        light: Share of signal per detector.
+    """
+    dilution = light.start * light.stop
+    return 1 + (g2 - 1) / dilution, g2_error / dilution
+
+
+@dataclass(frozen=True)
+class RateRecord:
+    """Count rates over time, and whether they were steady.
+
+    Attributes:
+        start_Hz, stop_Hz: Rate in each block, shape (n_blocks,).
+        live_s: Live time of each block, shape (n_blocks,).
+        start_excess, stop_excess: Standard deviation between blocks beyond counting, relative to the mean.
+        level_error: How far a normalisation to the mean rates over the whole record would lift g2 above 1:
+            mean of the product over product of the means, minus 1. The ratio of sums is free of it.
+    """
+
+    start_Hz: NDArray[np.float64]
+    stop_Hz: NDArray[np.float64]
+    live_s: NDArray[np.float64]
+    start_excess: float
+    stop_excess: float
+    level_error: float
+
+
+def rate_record(blocks: PairBlocks) -> RateRecord:
+    """Count rate per block, and its steadiness."""
+    live = blocks.duration_ps.astype(np.float64) * 1e-12
+    safe = np.maximum(live, 1e-15)
+    total = max(float(live.sum()), 1e-15)
+    rates = [tags / safe for tags in (blocks.start_tags, blocks.stop_tags)]
+    excess = []
+    for tags in (blocks.start_tags, blocks.stop_tags):
+        mean = tags.sum() * live / total
+        if len(live) < 2 or tags.sum() == 0:
+            excess.append(0.0)
+            continue
+        # Variance beyond Poisson, weighted by live time.
+        beyond = float(((tags - mean) ** 2 - tags).sum()) / float((mean**2).sum())
+        excess.append(math.sqrt(max(beyond, 0.0)))
+    means = [float(tags.sum()) / total for tags in (blocks.start_tags, blocks.stop_tags)]
+    product = float((rates[0] * rates[1] * live).sum()) / total
+    level = product / (means[0] * means[1]) - 1 if means[0] and means[1] else 0.0
+    return RateRecord(rates[0], rates[1], live, excess[0], excess[1], level)

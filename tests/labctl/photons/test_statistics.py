@@ -1,0 +1,99 @@
+"""Brightness, background and stability against what was put into made tags."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from drivers.time_tagger.base import TagChunk
+from labctl.photons.correlator import Pair
+from labctl.photons.g2 import PairBlocks
+from labctl.photons.reanalysis import Request, correlate
+from labctl.photons.statistics import (
+    burst_brightness,
+    rate_record,
+    signal_share,
+    without_background,
+)
+
+
+def bursts(mu: float, rate_Hz: float, seconds: float, background_Hz: float, seed: int) -> PairBlocks:
+    """X-rays at random; each gives Poisson(mu) photons per detector within 1 ns; plus random background."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    end = int(seconds * 1e12)
+    hits = generator.random(generator.poisson(rate_Hz * seconds)) * end
+    stamps, channels = [], []
+    for channel in (1, 2):
+        photons = np.repeat(hits, generator.poisson(mu, len(hits)))
+        photons = photons + generator.exponential(300.0, len(photons))
+        stray = generator.random(generator.poisson(background_Hz * seconds)) * end
+        both = np.concatenate([photons, stray])
+        stamps.append(both)
+        channels.append(np.full(len(both), channel, np.int32))
+    merged = np.concatenate(stamps).astype(np.int64)
+    order = np.argsort(merged, kind="stable")
+    merged, numbers = merged[order], np.concatenate(channels)[order]
+    kept = merged < end
+    chunk = TagChunk(merged[kept], numbers[kept], 0, end)
+    return correlate([chunk], Request((Pair(1, 2),), 100_000, 100)).blocks[0]
+
+
+@pytest.mark.parametrize("mu", [0.025, 0.25, 2.5])
+def test_photons_per_burst_follow_from_the_area_of_the_peak(mu: float) -> None:
+    blocks = bursts(mu, 20_000, 20, 0.0, seed=int(1000 * mu))
+    found = burst_brightness(blocks, 5000)
+    assert found.start == pytest.approx(mu, abs=4 * found.start_error)
+    assert found.stop == pytest.approx(mu, abs=4 * found.stop_error)
+    assert found.start_error < 0.2 * mu
+    assert found.fano == pytest.approx((1 + mu) ** 2, rel=0.1)
+    assert bool(found.warning()) == (mu >= 0.02)
+
+
+def test_errors_of_bright_bursts_come_from_the_scatter_between_blocks() -> None:
+    """At mu = 2.5 the area scatters (1 + mu) = 3.5 times more than counting says."""
+    areas, errors, naive = [], [], []
+    for seed in range(24):
+        blocks = bursts(2.5, 20_000, 1, 0.0, seed)
+        found = burst_brightness(blocks, 5000)
+        areas.append(found.area_ps)
+        errors.append(found.area_error_ps)
+        inside = np.abs(blocks.lag_ps) <= 5000
+        pairs = float(blocks.total()[inside].sum())
+        naive.append(found.area_ps / np.sqrt(pairs))
+    scatter = float(np.std(areas, ddof=1))
+    assert scatter / np.mean(naive) > 2
+    assert float(np.mean(errors)) == pytest.approx(scatter, rel=0.45)
+
+
+def test_background_dilutes_the_contrast_by_the_product_of_the_signal_shares() -> None:
+    clean = bursts(0.1, 50_000, 20, 0.0, seed=1)
+    mixed = bursts(0.1, 50_000, 20, 5000.0, seed=2)
+    light = signal_share(mixed, start_background_Hz=5000.0, stop_background_Hz=5000.0)
+    assert light.start == pytest.approx(0.5, abs=0.01)
+    inside = np.abs(clean.lag_ps) <= 300
+    corrected, error = without_background(mixed.g2(), mixed.g2_error(), light)
+    assert (mixed.g2()[inside] - 1).mean() == pytest.approx(0.25 * (clean.g2()[inside] - 1).mean(), rel=0.1)
+    assert (corrected[inside] - 1).mean() == pytest.approx((clean.g2()[inside] - 1).mean(), rel=0.1)
+    np.testing.assert_allclose(error, mixed.g2_error() / (light.start * light.stop))
+    with pytest.raises(ValueError, match="must be below its rate"):
+        signal_share(mixed, start_background_Hz=1e6)
+
+
+def test_a_steady_record_shows_no_drift_and_a_fading_one_shows_how_much() -> None:
+    steady = rate_record(bursts(0.0, 0.0, 10, 20_000.0, seed=3))
+    assert steady.start_excess < 0.01
+    assert abs(steady.level_error) < 0.002
+    n = 50
+    ramp = np.linspace(20_000, 10_000, n).astype(np.int64)
+    fading = PairBlocks(10, 5, np.zeros((n, 4), np.uint64), ramp, ramp, np.full(n, 10**12, np.int64))
+    record = rate_record(fading)
+    relative = ramp / ramp.mean()
+    assert record.start_excess == pytest.approx(relative.std(), rel=0.02)
+    assert record.level_error == pytest.approx((relative**2).mean() - 1, rel=1e-9)
+    np.testing.assert_allclose(record.start_Hz, ramp)
+
+
+def test_a_peak_outside_the_window_is_refused() -> None:
+    blocks = bursts(0.1, 1000, 1, 0.0, seed=1)
+    with pytest.raises(ValueError, match="does not fit"):
+        burst_brightness(blocks, 200_000)
