@@ -139,7 +139,7 @@ class MicroX(Dialect):
         now = self.tube.monitors()
         values = [
             counts(now.board_C, 300.0),
-            "3277",
+            counts(24.0, 42.9),
             counts(now.voltage_kV, 50.0),
             counts(now.current_uA, 2400.0),
             counts(now.filament_A, 3.6),

@@ -71,6 +71,10 @@ class XrayTube(Instrument):
     def check(self, voltage_kV: float, current_uA: float) -> None:
         """Raise ``LimitError`` if the tube may not run at this voltage and current; sends nothing."""
 
+    def self_test(self) -> tuple[str, ...]:
+        """What does not look right, in words; empty when all is well. Switches nothing."""
+        return ()
+
     def warm_up_steps(self, voltage_kV: float) -> tuple[WarmUpStep, ...]:
         """What the tube needs after its rest before it may have this voltage; empty: nothing."""
         return ()

@@ -30,6 +30,7 @@ from drivers.xray_tube.history import TubeHistory
 from drivers.xray_tube.limits import check_beam, largest_current_uA
 from drivers.xray_tube.models import MODELS
 from drivers.xray_tube.ramp import Ramp
+from drivers.xray_tube.self_test import self_test
 from drivers.xray_tube.settings import SpellmanSettings
 from drivers.xray_tube.snapshot import look
 from drivers.xray_tube.supply import Flags, Monitors, Supply, explain
@@ -139,7 +140,13 @@ class SpellmanTube(XrayTube):
 
     def identify(self) -> Identity:
         """Model and firmware as the supply tells them."""
+        self._pay_owed_off()
         return self.supply.identity()
+
+    def self_test(self) -> tuple[str, ...]:
+        """What does not look right: name, remote mode, low-voltage supply, limits. Asks, switches nothing."""
+        self._pay_owed_off()
+        return self_test(self.supply, self.settings, self.limits)
 
     def check(self, voltage_kV: float, current_uA: float) -> None:
         """Raise ``LimitError`` if the tube may not run at this voltage and current; sends nothing."""
@@ -172,8 +179,7 @@ class SpellmanTube(XrayTube):
             InstrumentError: The supply does not answer. If the beam may have been on, "off" was tried.
         """
         try:
-            if self._owes_off:
-                self._switch_off()
+            self._pay_owed_off()
             return self._status()
         except InstrumentError as error:
             if not self._maybe_on:
@@ -219,7 +225,7 @@ class SpellmanTube(XrayTube):
             try:
                 # Whatever goes wrong on the gentle way down, off follows; a dead line is not waited for.
                 with contextlib.suppress(Exception):
-                    if self.supply.flags(attempts=1).high_voltage_on:
+                    if not self._owes_off and self.supply.flags(attempts=1).high_voltage_on:
                         self._account(True, self.supply.monitors())
                         self._ramp(lambda action: action()).down()
             finally:
@@ -254,8 +260,7 @@ class SpellmanTube(XrayTube):
         steps: tuple[WarmUpStep, ...],
         cancel: threading.Event | None,
     ) -> None:
-        if self._owes_off:
-            self.beam_off()
+        self._pay_owed_off()
         began = self._offs
 
         def guard(action: Callable[[], None]) -> None:
@@ -300,6 +305,11 @@ class SpellmanTube(XrayTube):
         # From here on the beam may be on, whatever the reply.
         self._maybe_on = True
         self.supply.switch_on()
+
+    def _pay_owed_off(self) -> None:
+        """Send the "off" that could not be verified, before anything else goes over a line that is back."""
+        if self._owes_off:
+            self._switch_off()
 
     def _switch_off(self) -> None:
         """High voltage off, verified by the flags; set points to zero."""

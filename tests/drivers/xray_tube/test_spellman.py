@@ -437,6 +437,31 @@ def test_lost_connection_while_on_tries_off_raises_and_sends_it_at_the_next_cont
     assert not bench.tube.hv_on
 
 
+@pytest.mark.parametrize(
+    "contact",
+    [
+        lambda driver: driver.status(),
+        lambda driver: driver.identify(),
+        lambda driver: driver.self_test(),
+        lambda driver: driver.clear_faults(),
+        lambda driver: driver.beam_on(30.0, 100.0),
+    ],
+)
+def test_off_is_the_first_thing_over_a_line_that_is_back(
+    bench: Any, contact: Callable[[SpellmanTube], object]
+) -> None:
+    driver = opened(bench)
+    driver.beam_on(40.0, 300.0)
+    bench.faults.set("tube.port_gone")
+    with pytest.raises(InstrumentConnectionError):
+        driver.status()
+    bench.faults.clear()
+    bench.clock.sleep(10.0)
+    bench.server.commands.clear()
+    contact(driver)
+    assert bench.server.commands[0] == "99,0,"
+
+
 def test_a_connection_that_comes_back_within_the_retries_goes_on(bench: Any) -> None:
     driver = opened(bench)
     driver.beam_on(40.0, 300.0)

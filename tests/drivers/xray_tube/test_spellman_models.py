@@ -185,6 +185,29 @@ def test_with_checksum_on_every_kind_of_line(make_bench: Callable[..., Any], for
     assert not bench.tube.hv_on
 
 
+def test_a_healthy_supply_passes_its_self_test_without_anything_switched(model_bench: Any) -> None:
+    driver = model_bench.driver()
+    driver.open()
+    assert driver.self_test() == ()
+    assert not any(body.startswith(("10", "11", "98", "99")) for body in model_bench.server.commands)
+
+
+def test_the_self_test_finds_a_wrong_name_local_mode_and_limits_beyond_the_rating(
+    make_bench: Callable[..., Any],
+) -> None:
+    bench = make_bench(model="ux50p50")
+    driver = bench.driver(model="mnx50p50", maximum_voltage_kV=60.0)
+    driver.open()
+    assert driver.self_test() == (
+        "the supply calls itself 'uX50P50', but the rig file says MNX50P50",
+        "the rig file allows 60 kV, the supply only 50 kV",
+    )
+    other = make_bench(model="xrv").driver()
+    other.open()
+    other.supply._do(99, 0)
+    assert other.self_test() == ("the supply is in local mode: set it to remote at its own panel",)
+
+
 class _AnyReply:
     """A transport that gives what it is told to, whatever is asked."""
 
