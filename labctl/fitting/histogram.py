@@ -46,6 +46,10 @@ class Histogram:
 
     def score_scatter(self, solution: Solution) -> Array | None:
         """Covariance of the score from the scatter between blocks, (p, p); None with too few blocks."""
+        return self.scatter(solution.model, solution.jacobian)
+
+    def scatter(self, model: Array, jacobian: Array) -> Array | None:
+        """The same for a model (n,) and Jacobian (n, p) of these bins."""
         pairs = self.blocks
         expected = pairs.pair_rate() * pairs.duration_ps
         usable = expected > 0.0
@@ -53,8 +57,7 @@ class Histogram:
         if n < MIN_BLOCKS:
             return None
         share = expected[usable] / expected[usable].sum()
-        ratio = pairs.pairs[usable] / solution.model - share[:, None]
-        scores = ratio @ solution.jacobian
+        scores = (pairs.pairs[usable] / model - share[:, None]) @ jacobian
         return np.asarray(scores.T @ scores * (n / (n - 1.0)))
 
     def require_peak(self, one: Solution) -> None:
