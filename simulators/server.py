@@ -9,6 +9,7 @@ from simulators.faults import Faults
 from simulators.link import control_server
 from simulators.linkam_t95 import LinkamServer
 from simulators.listener import Listener
+from simulators.pfeiffer_tpg import GaugeServer
 from simulators.settings import SimulationSettings
 from simulators.spellman import SpellmanServer
 from simulators.stage import Stage
@@ -48,11 +49,16 @@ class RigServers:
             model=settings.spellman_model,
             checksum=settings.spellman_checksum,
         )
+        self.gauge: GaugeServer | None = None
+        if settings.gauge_port is not None:
+            self.gauge = GaugeServer(self.world, settings.gauge_port, HOST)
         self._control: Listener | None = None
         try:
             self._control = control_server(self.world, host=HOST, port=settings.control_port)
             self.linkam.start()
             self.spellman.start()
+            if self.gauge is not None:
+                self.gauge.start()
         except OSError:
             self.close()
             raise
@@ -62,7 +68,8 @@ class RigServers:
         """Where each server is, as the rig file's ``address`` of the instrument wants it."""
         if self._control is None:
             raise RuntimeError("the simulated rig was closed")
-        return {
+        gauge = {} if self.gauge is None else {"gauge": self.gauge.address}
+        return gauge | {
             "control": f"{HOST}:{self._control.port}",
             "cryostage": self.linkam.address,
             "xray_tube": self.spellman.address,
@@ -71,7 +78,7 @@ class RigServers:
     def close(self) -> None:
         """End every server and the world's clock."""
         self.world.close()
-        for server in (self.spellman, self.linkam, self._control):
+        for server in (self.gauge, self.spellman, self.linkam, self._control):
             if server is not None:
                 server.close()
         self._control = None

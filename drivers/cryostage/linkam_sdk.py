@@ -17,7 +17,7 @@ from pydantic import Field
 from drivers.base import Identity, Reading, Settings
 from drivers.clock import Clock
 from drivers.cryostage.base import Cryostage, CryostageLimits, CryostageStatus
-from drivers.cryostage.limits import check_pressure, check_pump, check_ramp
+from drivers.cryostage.limits import check_pump, check_ramp
 from drivers.cryostage.linkam_sdk_library import (
     NAME_LENGTH,
     SERIAL_LENGTH,
@@ -33,6 +33,8 @@ from drivers.cryostage.linkam_sdk_tables import (
     ValueType,
     controller_error,
 )
+from drivers.cryostage.pfeiffer_tpg import PfeifferTpgSettings
+from drivers.cryostage.vacuum import Vacuum
 from drivers.cryostage.vendor_thread import VendorThread
 from drivers.errors import (
     FaultError,
@@ -63,6 +65,7 @@ class LinkamSdkSettings(Settings):
         call_timeout_s: Wall-clock deadline of one call of the SDK.
         on_close: Leave the stage holding its temperature, doing what it does, or switched off.
         vacuum_mbar: Pressure in the stage as read from a gauge by a person, where no vacuum card is.
+        gauge: A vacuum gauge that the software reads, where no vacuum card is.
     """
 
     driver: Literal["linkam-sdk"] = "linkam-sdk"
@@ -80,6 +83,7 @@ class LinkamSdkSettings(Settings):
     longest_pause_s: float = Field(default=30.0, ge=0, le=600)
     on_close: Literal["hold", "leave", "stop"] = "hold"
     vacuum_mbar: float | None = Field(default=None, gt=0, le=1100)
+    gauge: PfeifferTpgSettings | None = None
 
 
 class LinkamSdk(Cryostage):
@@ -107,9 +111,7 @@ class LinkamSdk(Cryostage):
         self._temperature = Reading(math.nan, "K", "measured", clock.now())
         self._next_try_s = float("-inf")
         self._pause_s = settings.first_pause_s
-        self._entered: Reading | None = None
-        if settings.vacuum_mbar is not None:
-            self._entered = Reading(settings.vacuum_mbar, "mbar", "entered", clock.now())
+        self._other_vacuum = Vacuum(name, settings.gauge, settings.vacuum_mbar, clock=clock)
 
     @property
     def limits(self) -> CryostageLimits:
@@ -136,6 +138,7 @@ class LinkamSdk(Cryostage):
                 self._thread.call(lambda: library.initialise(self.settings.log, self.settings.licence))
                 self._library = library
                 self._connect()
+                self._other_vacuum.open()
             except InstrumentError:
                 self._release()
                 raise
@@ -232,8 +235,8 @@ class LinkamSdk(Cryostage):
 
     def enter_vacuum(self, pressure_mbar: float) -> None:
         """Take the pressure as a person read it; used where the controller has no vacuum card."""
-        check_pressure(self.name, pressure_mbar)
-        self._entered = Reading(pressure_mbar, "mbar", "entered", self.clock.now())
+        with self._act:
+            self._other_vacuum.enter(pressure_mbar)
 
     def _read(self, library: LinkamLibrary, handle: int) -> CryostageStatus:
         word = library.bits(Message.GET_STATUS, handle)
@@ -246,6 +249,7 @@ class LinkamSdk(Cryostage):
         # An open sensor gives a number that no stage reaches: the last good one stays, with its time.
         if COLDEST_C <= celsius <= HOTTEST_C:
             self._temperature = Reading(celsius + ZERO_K, "K", "measured", now_s)
+        pressure, complaints = self._vacuum(library, handle, now_s)
         at_set_point = bool(word >> StatusBit.AT_SET_POINT & 1)
         if not word >> StatusBit.HEATER_RUNNING & 1:
             state = "stopped"
@@ -264,19 +268,22 @@ class LinkamSdk(Cryostage):
             pump_percent=library.value(handle, ValueType.LNP_SPEED),
             at_set_point=at_set_point and state != "stopped",
             heater_percent=library.value(handle, ValueType.HEATER_POWER),
-            vacuum=self._vacuum(library, handle, now_s),
+            vacuum=pressure,
+            warnings=complaints,
         )
 
-    def _vacuum(self, library: LinkamLibrary, handle: int, now_s: float) -> Reading | None:
+    def _vacuum(
+        self, library: LinkamLibrary, handle: int, now_s: float
+    ) -> tuple[Reading | None, tuple[str, ...]]:
         if not self._has_vacuum:
-            return self._entered
+            return self._other_vacuum.reading()
         unit = library.unsigned(handle, ValueType.VACUUM_UNIT)
         if unit not in MBAR_PER_UNIT:
             raise ProtocolError(
                 self.name, f"the vacuum card counts in unit {unit}, which is not in our table"
             )
         pressure = library.value(handle, ValueType.VACUUM) * MBAR_PER_UNIT[unit]
-        return Reading(pressure, "mbar", "measured", now_s)
+        return Reading(pressure, "mbar", "measured", now_s), ()
 
     def _order(self, work: Callable[[LinkamLibrary, int], None]) -> None:
         """Order something, all of it again if an answer was lost: it sets, it does not step."""
@@ -362,6 +369,7 @@ class LinkamSdk(Cryostage):
                 return
 
     def _release(self) -> None:
+        self._other_vacuum.close()
         self._disconnect()
         thread, library = self._thread, self._library
         self._thread = self._library = None

@@ -19,7 +19,9 @@ from drivers.base import Identity, Reading, Settings
 from drivers.clock import Clock
 from drivers.cryostage import linkam_t95_codec as codec
 from drivers.cryostage.base import Cryostage, CryostageLimits, CryostageStatus
-from drivers.cryostage.limits import check_pressure, check_pump, check_ramp
+from drivers.cryostage.limits import check_pump, check_ramp
+from drivers.cryostage.pfeiffer_tpg import PfeifferTpgSettings
+from drivers.cryostage.vacuum import Vacuum
 from drivers.errors import (
     FaultError,
     InstrumentConnectionError,
@@ -34,6 +36,7 @@ from drivers.transport import Patience, Transport
 # The reading may move by this much beside the ramp before it is asked for again.
 LEAP_K = 0.5
 AGREE_K = 1.0
+NEAR_K = 1.0
 # So long may a command take to show in the state.
 TAKES_S = 1.0
 _LOST = (InstrumentTimeoutError, InstrumentConnectionError, ProtocolError)
@@ -53,6 +56,7 @@ class LinkamT95Settings(Settings):
         bad_readings: So many status replies in a row without a temperature are an error.
         on_close: Leave the stage holding its temperature, doing what it does, or switched off.
         vacuum_mbar: Pressure in the stage as read from a gauge by a person, if known.
+        gauge: A vacuum gauge that the software reads.
     """
 
     driver: Literal["linkam-t95"] = "linkam-t95"
@@ -68,6 +72,7 @@ class LinkamT95Settings(Settings):
     bad_readings: int = Field(default=5, ge=1, le=100)
     on_close: Literal["hold", "leave", "stop"] = "hold"
     vacuum_mbar: float | None = Field(default=None, gt=0, le=1100)
+    gauge: PfeifferTpgSettings | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> LinkamT95Settings:
@@ -117,9 +122,7 @@ class LinkamT95(Cryostage):
         self._last: codec.StatusReply | None = None
         self._temperature: Reading | None = None
         self._bad_in_a_row = 0
-        self._vacuum: Reading | None = None
-        if settings.vacuum_mbar is not None:
-            self._vacuum = Reading(settings.vacuum_mbar, "mbar", "entered", clock.now())
+        self._vacuum = Vacuum(name, settings.gauge, settings.vacuum_mbar, clock=clock)
 
     @property
     def traffic(self) -> TrafficLog:
@@ -138,9 +141,11 @@ class LinkamT95(Cryostage):
             self._transport.open()
             self._opened = True
             try:
+                self._vacuum.open()
                 self.status()
             except InstrumentError:
                 self._opened = False
+                self._vacuum.close()
                 self._transport.close()
                 raise
 
@@ -160,6 +165,7 @@ class LinkamT95(Cryostage):
                 elif self.settings.on_close == "stop":
                     self.stop()
             finally:
+                self._vacuum.close()
                 self._transport.close()
 
     def identify(self) -> Identity:
@@ -196,6 +202,7 @@ class LinkamT95(Cryostage):
             elif not sensor_open:
                 self._count_bad(reply)
             commanded = self._commanded
+            pressure, gauge_complaints = self._vacuum.reading()
             strange = (f"the state byte 0x{reply.state_byte:02x} is not known",) * (reply.state == "unknown")
             return CryostageStatus(
                 connected=True,
@@ -207,8 +214,8 @@ class LinkamT95(Cryostage):
                 rate=commanded.rate if commanded else None,
                 pump_percent=100.0 * reply.pump_steps / codec.PUMP_TOP,
                 at_set_point=reply.at_set_point,
-                warnings=reply.warnings + strange,
-                vacuum=self._vacuum,
+                warnings=reply.warnings + strange + gauge_complaints,
+                vacuum=pressure,
             )
 
     def ramp_to(self, set_point_K: float, rate_K_per_min: float) -> None:
@@ -222,7 +229,7 @@ class LinkamT95(Cryostage):
             commands = (codec.encode_rate(rate_K_per_min), codec.encode_limit(set_point_K), codec.START)
             # Until it is through, nobody knows which limit the controller has.
             self._commanded = None
-            self._carry_out(commands, lambda reply: reply.state != "stopped", "start the ramp")
+            self._carry_out(commands, lambda reply: _under_way(reply, set_point_K), "start the ramp")
             now_s = self.clock.now()
             self._commanded = _Commanded(
                 Reading(codec.limit_sent_K(set_point_K), "K", "commanded", now_s),
@@ -263,8 +270,8 @@ class LinkamT95(Cryostage):
 
     def enter_vacuum(self, pressure_mbar: float) -> None:
         """Take the pressure as a person read it; the T95 knows none."""
-        check_pressure(self.name, pressure_mbar)
-        self._vacuum = Reading(pressure_mbar, "mbar", "entered", self.clock.now())
+        with self._act:
+            self._vacuum.enter(pressure_mbar)
 
     def _ask(self) -> codec.StatusReply:
         """The status reply; asked for again when it is surprising, since the protocol has no checksum."""
@@ -365,6 +372,14 @@ class LinkamT95(Cryostage):
             f"the controller did not {what}: its state is {reply.state} (0x{reply.state_byte:02x})",
             advice="check that the controller is in remote mode and the stage is connected",
         )
+
+
+def _under_way(reply: codec.StatusReply, set_point_K: float) -> bool:
+    """The stage moves; close to the set point it may hold already."""
+    if reply.state in ("heating", "cooling"):
+        return True
+    near = reply.temperature_K is None or abs(reply.temperature_K - set_point_K) <= NEAR_K
+    return near and reply.state != "stopped"
 
 
 def _agree(one: codec.StatusReply, other: codec.StatusReply) -> bool:

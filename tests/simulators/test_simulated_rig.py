@@ -51,6 +51,13 @@ def test_starts_gives_addresses_and_ends(rig_file: Path) -> None:
     rig.close()
 
 
+def test_a_vacuum_gauge_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "rig.toml"
+    path.write_text("[simulation]\ngauge_port = 0\n", encoding="utf-8")
+    with SimulatedRig(path) as rig:
+        assert rig.addresses["gauge"].startswith("tcp://127.0.0.1:")
+
+
 def test_port_in_use_is_said_and_nothing_left(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -415,6 +415,14 @@ def test_a_start_that_changes_nothing_is_an_error(script: Any) -> None:
         stage.ramp_to(250.0, 10.0)
 
 
+def test_a_stage_that_goes_on_holding_elsewhere_has_not_started(script: Any) -> None:
+    stage, _ = script(frame(b"00f0", 0x30), on_close="leave")
+    stage.open()
+    with pytest.raises(InstrumentTimeoutError, match="did not start the ramp"):
+        stage.ramp_to(250.0, 10.0)
+    stage.ramp_to(297.0, 10.0)
+
+
 def test_settings_with_minimum_above_maximum_are_refused() -> None:
     with pytest.raises(ValueError, match="must be below"):
         LinkamT95Settings(address="COM3", minimum_K=300.0, maximum_K=200.0)
