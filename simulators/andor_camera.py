@@ -80,6 +80,11 @@ class Sdk2Camera(Sdk2Settings):
         self._acquisitions = 0
         self._read_until = 0
 
+    def _take(self, fault: str) -> bool:
+        """Whether the fault holds; one that was set for a number of times loses one of them."""
+        take = getattr(self.world.faults, "take", self.world.faults.active)
+        return bool(take(fault))
+
     def gone(self) -> bool:
         """The camera's line is dead."""
         return self.world.faults.active("camera.port_gone")
@@ -220,7 +225,7 @@ class Sdk2Camera(Sdk2Settings):
         if acquisition is None or not acquisition.running(now_s):
             return
         self.light.chip_C = self.cooler.temperature_C()
-        if self.world.faults.active("camera.acquisition_error"):
+        if self._take("camera.acquisition_error"):
             acquisition.stop(now_s, ACQ_DOWNFIFO_FULL)
 
     def _running(self) -> bool:

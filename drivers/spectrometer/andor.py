@@ -158,7 +158,7 @@ class AndorSpectrometer(Spectrometer):
         """Sensor temperature now, or the last one where the camera does not tell during an exposure."""
         try:
             celsius, state = self.camera.temperature()
-        except InstrumentConnectionError:
+        except (InstrumentConnectionError, InstrumentTimeoutError):
             raise
         except InstrumentError:
             if self._last_temperature is None:

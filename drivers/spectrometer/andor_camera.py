@@ -289,7 +289,7 @@ class AndorCamera:
 
     def signal_open(self) -> bool:
         """The camera's shutter signal is not held closed (as last set)."""
-        return str(self._device.get_shutter()) != "closed"
+        return str(self._ask("read the shutter signal", self._device.get_shutter)) != "closed"
 
     # -- acquisition ---------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ class AndorConnection:
         self.wanted = False
         self._settings = settings
         self._vendor = vendor
-        self._line = VendorLine(name, clock, self.traffic)
+        self._line = VendorLine(name, clock, self.traffic, timeout_s=settings.call_timeout_s)
         self._parts: tuple[Kymera, AndorCamera, Identity] | None = None
         self._pause = RetryPause(name, clock)
 
@@ -69,15 +69,21 @@ class AndorConnection:
             MissingDriverError: pylablib or Andor's library is not installed.
         """
         with self._line.lock:
-            if not self.wanted:
+            if self.wanted:
+                return
+            try:
                 self._connect()
-                self.wanted = True
+            except BaseException:
+                self._line.end()
+                raise
+            self.wanted = True
 
     def close(self) -> None:
         """Release both. Never raises."""
         with self._line.lock:
             self.wanted = False
             self._release()
+            self._line.end()
 
     def _open_parts(self) -> tuple[Kymera, AndorCamera, Identity]:
         with self._line.lock:

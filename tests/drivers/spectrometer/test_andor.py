@@ -342,3 +342,25 @@ def test_self_test_says_where_the_rig_file_does_not_fit_the_instrument(bench):
     assert len(complaints) == 3
     assert "the camera tells 2.8" in complaints[1]
     driver.close()
+
+
+def test_call_that_hangs_ends_in_a_time_out_and_the_next_ones_are_refused(bench, monkeypatch):
+    bench.driver.close()
+    driver = bench.another(call_timeout_s=0.2)
+    driver.open()
+    release = threading.Event()
+    monkeypatch.setattr(bench.stand_in.shamrock, "_turn", lambda nm: release.wait(10.0))
+    with pytest.raises(InstrumentTimeoutError, match=r"did not return within 0\.2 s"):
+        driver.spectrograph.go_to_zero_order()
+    with pytest.raises(InstrumentTimeoutError, match="still has not returned: go to zero order"):
+        driver.spectrograph.centre_nm()
+    release.set()
+    deadline = threading.Event()
+    for _ in range(100):
+        try:
+            driver.spectrograph.centre_nm()
+            break
+        except InstrumentTimeoutError:
+            deadline.wait(0.02)
+    assert driver.status().connected
+    driver.close()
