@@ -151,16 +151,15 @@ def fit_spectrum(
     notes = list(spectrum.notes)
     measured = to_energy(spectrum)
     _require_light(measured, n_peaks or max_peaks, line_shape)
-    counts = (n_peaks,) if n_peaks else tuple(range(1, max_peaks + 1))
-    fits = _fit_each(measured, counts, line_shape)
-    measured, dropped = _without_outliers(measured, _best(fits, measured))
+    fits = _fit_each(measured, n_peaks or max_peaks, line_shape)
+    best = fits[n_peaks] if n_peaks else min(fits.values(), key=lambda fit: _bic(fit, measured))
+    measured, dropped = _without_outliers(measured, best)
     if dropped:
         notes.append(f"{dropped} pixels far above the fit left out as cosmic rays")
-        fits = _fit_each(measured, counts, line_shape)
-    chosen = _choose(fits, measured)
-    if 1 in fits:
-        _require_peak(fits[1], measured)
-    gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 1 in fits and 2 in fits else 0.0
+        fits = _fit_each(measured, n_peaks or max_peaks, line_shape)
+    _require_peak(fits[1], measured)
+    chosen = n_peaks or _choose(fits, measured)
+    gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 2 in fits else 0.0
     return _result(measured, fits[chosen], chosen, line_shape, gain, tuple(notes))
 
 
@@ -216,13 +215,11 @@ def _parameters(
     return parameters
 
 
-def _fit_each(
-    measured: EnergySpectrum, counts: tuple[int, ...], line_shape: LineShape
-) -> dict[int, Solution]:
-    """Fits with each number of peaks; each guides the next."""
+def _fit_each(measured: EnergySpectrum, most: int, line_shape: LineShape) -> dict[int, Solution]:
+    """Fits with 1 to ``most`` peaks; each guides the next."""
     skewed = line_shape == "asymmetric"
     fits = {1: _fit_peaks(measured, 1, line_shape, first_guesses(measured, 1, skewed=skewed))}
-    for count in range(2, max(counts) + 1):
+    for count in range(2, most + 1):
         before = fits[count - 1].values
         if count == 2:
             guesses = first_guesses(measured, 2, single=before[2:4], skewed=skewed)
@@ -230,7 +227,7 @@ def _fit_each(
             lines = line_list(before, line_shape)
             guesses = one_more_peak(measured, lines, float(before[1]), skewed=skewed)
         fits[count] = _fit_peaks(measured, count, line_shape, guesses)
-    return {count: fits[count] for count in counts}
+    return fits
 
 
 def _fit_peaks(
@@ -280,10 +277,6 @@ def _choose(fits: dict[int, Solution], measured: EnergySpectrum) -> int:
         if _bic(fits[chosen], measured) - _bic(fits[count], measured) > _BIC_STEP:
             chosen = count
     return chosen
-
-
-def _best(fits: dict[int, Solution], measured: EnergySpectrum) -> Solution:
-    return min(fits.values(), key=lambda solution: _bic(solution, measured))
 
 
 def _without_outliers(measured: EnergySpectrum, solution: Solution) -> tuple[EnergySpectrum, int]:

@@ -1,0 +1,128 @@
+import json
+
+import numpy as np
+import pytest
+
+from labctl.emission.sample import load_sample
+from labctl.fitting.g2_fit import G2Options
+from labctl.fitting.joint_fit import JointFit, fit_joint
+from labctl.fitting.mixed import MixedData
+from labctl.fitting.point import fit_point
+from labctl.fitting.refusal import FitRefused
+from labctl.fitting.solver import GaussianData, PoissonCounts
+from labctl.fitting.sweep_fit import SweepFit, SweepPoint, fit_sweep
+from labctl.fitting.value import Value
+
+SIGMA = 57e-12
+OPTIONS = G2Options(SIGMA)
+SAMPLE = load_sample("xray-A")
+
+
+def joint_data(bursts, camera, rng, temperature_K=100.0):
+    emission = SAMPLE.emission(temperature_K)
+    pairs = bursts(rng, emission.weights, emission.lifetimes_s, dead=True, duration_s=1.0, n_blocks=25)
+    return emission, camera(rng, emission, electrons=5e3), pairs
+
+
+def test_joint_errors_cover_the_truth(bursts, camera):
+    rng = np.random.default_rng(1)
+    pulls = []
+    for _ in range(30):
+        emission, spectrum, pairs = joint_data(bursts, camera, rng)
+        coupled, uncoupled = emission.components
+        fit = fit_joint(spectrum, pairs, OPTIONS)
+        truth = (
+            (fit.coupled_fraction, coupled.weight),
+            (fit.red_shift_eV, uncoupled.energy_eV - coupled.energy_eV),
+            (fit.tau_fast_s, coupled.lifetime_s),
+            (fit.tau_slow_s, uncoupled.lifetime_s),
+        )
+        pulls.append([(value.value - true) / value.error for value, true in truth])
+    inside = np.mean(np.abs(pulls) < 1.0, axis=0)
+    # 30 records: 68 % +- 8.5 %, bounds at 3 of these.
+    assert np.all(inside > 0.42) and np.all(inside < 0.94)
+    assert np.all(np.abs(np.mean(pulls, axis=0)) < 0.6)
+
+
+def test_joint_fit_agrees_with_the_prior_where_the_spectrum_is_sharp(bursts, camera):
+    _, spectrum, pairs = joint_data(bursts, camera, np.random.default_rng(2))
+    joint = fit_joint(spectrum, pairs, OPTIONS)
+    apart = fit_point(spectrum, pairs, response_sigma_s=SIGMA)
+    assert joint.tau_fast_s.value == pytest.approx(apart.tau_fast_s.value, rel=0.01)
+    assert joint.tau_fast_s.error == pytest.approx(apart.tau_fast_s.error, rel=0.05)
+    assert joint.coupled_fraction.error <= 1.05 * apart.coupled_fraction.error
+    again = JointFit.from_dict(json.loads(json.dumps(joint.to_dict(), allow_nan=False)))
+    assert again.to_dict() == joint.to_dict()
+
+
+def test_joint_fit_without_light_is_refused(bursts, camera):
+    emission, _, pairs = joint_data(bursts, camera, np.random.default_rng(3))
+    dark = camera(np.random.default_rng(4), emission, electrons=0.0, cosmic=False)
+    with pytest.raises(FitRefused, match=r"no light|flat"):
+        fit_joint(dark, pairs, OPTIONS)
+
+
+def test_mixed_data_add_their_deviances():
+    counts, values = np.array([3.0, 0.0]), np.array([1.0, 2.0])
+    poisson, gauss = PoissonCounts(counts), GaussianData(values, np.array([0.5, 0.5]))
+    mixed = MixedData((poisson, gauss))
+    model = np.array([2.0, 1.0, 1.5, 1.5])
+    assert mixed.deviance(model) == pytest.approx(poisson.deviance(model[:2]) + gauss.deviance(model[2:]))
+    np.testing.assert_array_equal(mixed.variance(model), [2.0, 1.0, 0.5, 0.5])
+
+
+@pytest.fixture
+def sweep(bursts):
+    def make(rng, temperatures=(300.0, 200.0, 150.0, 110.0, 80.0)):
+        points = []
+        for temperature in temperatures:
+            emission = SAMPLE.emission(temperature)
+            pairs = bursts(
+                rng,
+                emission.weights,
+                emission.lifetimes_s,
+                dead=True,
+                duration_s=1.0,
+                n_blocks=25,
+                window_ps=24_000,
+                bin_ps=48,
+            )
+            share = SAMPLE.coupled_fraction(temperature) + rng.normal(0.0, 0.005)
+            points.append(SweepPoint(temperature, pairs, Value(share, 0.005)))
+        return points
+
+    return make
+
+
+@pytest.mark.parametrize("follows_law", [False, True])
+def test_a_sweep_gives_the_laws_of_the_sample(sweep, follows_law):
+    fit = fit_sweep(sweep(np.random.default_rng(5)), OPTIONS, fraction_follows_law=follows_law)
+    estimates = fit.estimates
+    assert estimates.value("rate_constant_slow_K").agrees_with(SAMPLE.rate_constant_K, sigmas=3.5)
+    assert estimates.value("lifetime_slow_300K_s").agrees_with(3.35e-9, sigmas=3.5)
+    assert estimates.value("rate_constant_fast_K").agrees_with(80.07, sigmas=3.5)
+    assert fit.lifetime_s("fast", 80.0).agrees_with(0.24e-9, sigmas=3.5)
+    assert fit.lifetime_s("slow", 80.0).agrees_with(0.74e-9, sigmas=3.5)
+    if follows_law:
+        assert estimates.value("fraction_midpoint_K").agrees_with(140.0, sigmas=3.5)
+        assert estimates.value("fraction_steepness_K").agrees_with(16.0, sigmas=3.5)
+    again = SweepFit.from_dict(json.loads(json.dumps(fit.to_dict(), allow_nan=False)))
+    assert again.to_dict() == fit.to_dict()
+
+
+def test_sharing_the_law_sharpens_the_lifetimes(sweep):
+    points = sweep(np.random.default_rng(6))
+    fit = fit_sweep(points, OPTIONS)
+    alone = fit_sweep(points[-2:], OPTIONS)
+    assert fit.lifetime_s("slow", 80.0).error <= 1.05 * alone.lifetime_s("slow", 80.0).error
+    assert fit.lifetime_s("slow", 300.0).error < 0.5 * alone.lifetime_s("slow", 300.0).error
+
+
+def test_sweeps_that_cannot_be_fitted_are_refused(sweep):
+    points = sweep(np.random.default_rng(7), (300.0, 80.0))
+    with pytest.raises(FitRefused, match="two temperatures"):
+        fit_sweep(points[:1], OPTIONS)
+    with pytest.raises(FitRefused, match="no point of the sweep"):
+        fit_sweep([SweepPoint(p.temperature_K, p.pairs, None) for p in points], OPTIONS)
+    with pytest.raises(FitRefused, match="law needs 4"):
+        fit_sweep(points, OPTIONS, fraction_follows_law=True)
