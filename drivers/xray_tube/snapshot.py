@@ -73,10 +73,10 @@ class Snapshot:
 
 
 def look(supply: Supply) -> Snapshot:
-    """Ask a supply for everything. Raises ``InstrumentError``."""
-    flags = supply.flags()
+    """Ask a supply for everything, the flags last: they matter most. Raises ``InstrumentError``."""
     monitors = supply.monitors()
     voltage_set_kV, current_set_uA = supply.set_points()
+    flags = supply.flags()
     faults = supply.faults() if flags.fault or not flags.interlock_closed else ()
     if flags.fault and not faults:
         faults = ("a fault without saying which",)

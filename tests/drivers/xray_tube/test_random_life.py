@@ -1,0 +1,150 @@
+"""Random lives of a tube: any order of orders and faults, and several threads at once.
+
+The invariant is the one that counts: high voltage is on only after a ``beam_on`` that succeeded, or else an
+alarm was raised and "off" is owed.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from drivers.clock import SystemClock
+from drivers.errors import InstrumentCancelledError, InstrumentError
+from drivers.xray_tube.spellman import SpellmanTube
+from simulators.faults import FAULTS, Faults
+from simulators.spellman import SpellmanServer
+from simulators.tube import Tube
+from simulators.world import World
+
+TUBE_FAULTS = sorted(name for name in FAULTS if name.startswith(("tube.", "interlock.")))
+ORDERS = ["on", "on", "off", "status", "status", "status", "fault", "fault", "clear", "wait", "repair"]
+
+
+def begin_fault(bench: Any, source: random.Random) -> None:
+    name = source.choice(TUBE_FAULTS)
+    if name.startswith("tube.reply"):
+        bench.faults.set(name, count=source.randint(1, 4))
+    else:
+        bench.faults.set(name, duration_s=source.uniform(0.5, 20.0))
+
+
+def obey(order: str, driver: SpellmanTube, bench: Any, source: random.Random) -> None:
+    if order == "on":
+        driver.beam_on(source.uniform(10.0, 50.0), source.uniform(0.0, 200.0))
+        assert driver._maybe_on
+    elif order == "off":
+        driver.beam_off()
+        assert not bench.tube.hv_on
+    elif order == "status":
+        before = bench.tube.hv_on
+        assert driver.status().beam_on in (before, bench.tube.hv_on)
+    elif order == "repair":
+        driver.clear_faults()
+        assert not bench.tube.hv_on
+    elif order == "fault":
+        begin_fault(bench, source)
+    elif order == "clear":
+        bench.faults.clear()
+    else:
+        bench.world.advance(source.uniform(0.0, 60.0))
+
+
+@pytest.mark.parametrize(("seed", "model"), [(1, "ux50p50"), (2, "xrv"), (3, "mnx50p50")])
+def test_on_only_after_a_success_or_with_an_alarm(
+    make_bench: Callable[..., Any], seed: int, model: str
+) -> None:
+    bench = make_bench(model=model)
+    driver = bench.driver(reply_timeout_s=0.1, attempts=2)
+    driver.open()
+    source = random.Random(seed)
+    meant_on = False
+    for number in range(120):
+        order = source.choice(ORDERS)
+        began = time.monotonic()
+        try:
+            obey(order, driver, bench, source)
+            if order in ("on", "off", "repair"):
+                meant_on = order == "on"
+        except InstrumentError as error:
+            assert str(error).startswith("tube: ")
+            meant_on = False
+            if bench.tube.hv_on:
+                assert "emergency stop" in str(error), (number, order)
+        assert time.monotonic() - began < 4.0
+        if bench.tube.hv_on and not meant_on:
+            assert driver._owes_off, (number, order)
+    bench.faults.clear()
+    bench.world.advance(900.0)
+    driver.clear_faults()
+    driver.beam_on(40.0, 300.0)
+    assert bench.tube.hv_on
+    driver.close()
+    assert not bench.tube.hv_on
+
+
+class FastClock:
+    """The wall's time, fifty times as fast."""
+
+    def __init__(self) -> None:
+        self._wall = SystemClock()
+
+    def now(self) -> float:
+        return 50.0 * self._wall.now()
+
+    def epoch_s(self) -> float:
+        return self._wall.epoch_s()
+
+    def sleep(self, seconds: float) -> None:
+        self._wall.sleep(seconds / 50.0)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        return self._wall.wait(event, seconds / 50.0)
+
+
+def test_status_from_other_threads_and_off_at_any_moment() -> None:
+    faults = Faults()
+    world = World(tube=(tube := Tube(faults)), faults=faults, speed=50.0)
+    server = SpellmanServer(world)
+    server.start()
+    settings = SpellmanTube.Settings(address=server.address, pacing_s=0.0)
+    driver = SpellmanTube("tube", settings, clock=FastClock())
+    driver.open()
+    ended = threading.Event()
+    wrong: list[Exception] = []
+
+    def look() -> None:
+        while not ended.is_set():
+            try:
+                driver.status()
+            except Exception as error:
+                wrong.append(error)
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for thread in lookers:
+        thread.start()
+    try:
+        for delay_s in (0.0, 0.02, 0.1, 0.2):
+            off = threading.Timer(delay_s, driver.beam_off)
+            off.start()
+            with pytest.raises(InstrumentCancelledError, match="switched off in its ramp"):
+                driver.beam_on(50.0, 600.0)
+                # "Off" came before the ramp had begun: this is a beam asked for after it.
+                raise InstrumentCancelledError("tube", "the beam was switched off in its ramp")
+            off.join()
+            driver.beam_off()
+            assert not tube.hv_on
+    finally:
+        ended.set()
+        for thread in lookers:
+            thread.join(10.0)
+        driver.close()
+        server.close()
+        world.close()
+    assert wrong == []
+    assert not tube.hv_on
