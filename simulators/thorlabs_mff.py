@@ -55,18 +55,12 @@ class FlipMount:
         """Take one whole message; returns what the mount sends back, if anything."""
         identity, first, second, destination, source = struct.unpack("<HBBBB", message[:HEADER_BYTES])
         if identity == 0x0005:
-            return _with_data(0x0006, self._hardware(), source, destination)
+            return _with_data(0x0006, hardware_information(), source, destination)
         if identity == 0x0429:
             return _with_data(0x042A, struct.pack("<HI", first, self._status()), source, destination)
         if identity == 0x046A:
             self._move(second)
         return b""
-
-    def _hardware(self) -> bytes:
-        model, note = b"MFF101\0\0", b"simulated flip mount".ljust(48, b"\0")
-        firmware = bytes((4, 1, 1, 0))
-        head = struct.pack("<I", 37_000_001) + model + struct.pack("<H", 46) + firmware + note
-        return head + bytes(12) + struct.pack("<HHH", 1, 0, 1)
 
     def _status(self) -> int:
         with self._lock:
@@ -99,6 +93,14 @@ class FlipMount:
                 pending = pending[length:]
                 if reply:
                     send(connection, reply)
+
+
+def hardware_information() -> bytes:
+    """The 84 data bytes of MGMSG_HW_GET_INFO."""
+    model, note = b"MFF101\0\0", b"simulated flip mount".ljust(48, b"\0")
+    firmware = bytes((4, 1, 1, 0))
+    head = struct.pack("<I", 37_000_001) + model + struct.pack("<H", 46) + firmware + note
+    return head + bytes(12) + struct.pack("<HHH", 1, 0, 1)
 
 
 def _length(pending: bytes) -> int:

@@ -34,6 +34,42 @@ Result = TypeVar("Result")
 PORTS: tuple[Port, ...] = ("spectrometer", "counters")
 POLL_S = 0.1
 
+# MGMSG_MOT_REQ_STATUSBITS and MGMSG_MOT_GET_STATUSBITS of Thorlabs' APT protocol document.
+REQUEST_STATUS = 0x0429
+CHANNEL = 1
+_AT_1, _AT_2 = 0x01, 0x02
+_MOVING = 0x2F0
+
+
+def status_bits(data: bytes) -> int:
+    """Status bits from the data of the mount's reply: channel (16 bits), bits (32 bits).
+
+    pylablib's own reading takes the last four bytes of whatever came, and a status with both limit switches
+    closed for position 1.
+
+    Raises:
+        ValueError: Not six bytes, or another channel's.
+    """
+    if len(data) != 6 or int.from_bytes(data[:2], "little") != CHANNEL:
+        raise ValueError(f"the reply is no status: {data.hex(' ') or 'no data'}")
+    return int.from_bytes(data[2:], "little")
+
+
+def position_of(bits: int) -> int | None:
+    """Position 1 or 2 from the mount's status bits, None while it moves.
+
+    Raises:
+        ValueError: Both limit switches are closed, or none and it does not move.
+    """
+    switches = bits & (_AT_1 | _AT_2)
+    if switches == _AT_1 | _AT_2:
+        raise ValueError(f"both limit switches are closed (status {bits:#010x})")
+    if switches:
+        return 1 if switches == _AT_1 else 2
+    if bits & _MOVING:
+        return None
+    raise ValueError(f"neither at a switch nor moving (status {bits:#010x})")
+
 
 class FlipMountSettings(Settings):
     """A flip mount in the rig file.
@@ -149,8 +185,13 @@ class FlipMountPath(LightPath):
                 self.clock.sleep(POLL_S)
 
     def _position(self) -> int | None:
-        state = self._ask("read its position", lambda mount: mount.get_state())
-        return None if state is None else int(state) + 1
+        reply = self._ask("read its position", lambda mount: mount.query(REQUEST_STATUS, CHANNEL))
+        try:
+            return position_of(status_bits(getattr(reply, "data", b"")))
+        except ValueError as error:
+            raise ProtocolError(
+                self.name, f"cannot read its position: {error}", advice="Look whether it stands half-way"
+            ) from None
 
     def _port_at(self, position: int) -> Port:
         return "spectrometer" if position == self.settings.spectrometer_position else "counters"
