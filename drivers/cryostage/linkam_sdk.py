@@ -10,11 +10,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field
-
-from drivers.base import Identity, Reading, Settings
+from drivers.base import Identity, Reading
 from drivers.clock import Clock
 from drivers.cryostage.base import Cryostage, CryostageLimits, CryostageStatus
 from drivers.cryostage.limits import check_pump, check_ramp
@@ -33,7 +31,7 @@ from drivers.cryostage.linkam_sdk_tables import (
     ValueType,
     controller_error,
 )
-from drivers.cryostage.pfeiffer_tpg import PfeifferTpgSettings
+from drivers.cryostage.settings import LinkamSdkSettings
 from drivers.cryostage.vacuum import Vacuum
 from drivers.cryostage.vendor_thread import VendorThread
 from drivers.errors import (
@@ -43,51 +41,17 @@ from drivers.errors import (
     InstrumentTimeoutError,
     ProtocolError,
 )
+from drivers.traffic import Direction, TrafficLog
 
 ZERO_K = 273.15
 COLDEST_C, HOTTEST_C = -200.0, 1600.0
+RECONNECT_STEP_S = 0.5
 Result = TypeVar("Result")
 _LOST = (InstrumentTimeoutError, InstrumentConnectionError)
 
 
-class LinkamSdkSettings(Settings):
-    """The table of a stage behind Linkam's SDK in the rig file.
-
-    Attributes:
-        library: File of the SDK's library; empty: the usual name, found as the system finds libraries.
-        licence: Linkam's ``.lsk`` file.
-        log: File that the SDK writes its log to.
-        serial_port: Port for RS-232; empty: USB.
-        serial_number: Which controller on USB; empty: the only one.
-        minimum_K: Lowest set point, if the stage's own limit is to be narrowed.
-        maximum_K: Highest set point, likewise.
-        maximum_rate_K_per_min: Fastest ramp, likewise.
-        call_timeout_s: Wall-clock deadline of one call of the SDK.
-        on_close: Leave the stage holding its temperature, doing what it does, or switched off.
-        vacuum_mbar: Pressure in the stage as read from a gauge by a person, where no vacuum card is.
-        gauge: A vacuum gauge that the software reads, where no vacuum card is.
-    """
-
-    driver: Literal["linkam-sdk"] = "linkam-sdk"
-    library: str = ""
-    licence: str = ""
-    log: str = ""
-    serial_port: str = ""
-    serial_number: str = ""
-    minimum_K: float = Field(default=83.15, ge=77.0, le=1000.0)
-    maximum_K: float = Field(default=623.15, ge=77.0, le=1873.15)
-    maximum_rate_K_per_min: float = Field(default=30.0, ge=0.01, le=150.0)
-    call_timeout_s: float = Field(default=10.0, gt=0, le=120)
-    attempts: int = Field(default=3, ge=1, le=20)
-    first_pause_s: float = Field(default=0.5, ge=0, le=60)
-    longest_pause_s: float = Field(default=30.0, ge=0, le=600)
-    on_close: Literal["hold", "leave", "stop"] = "hold"
-    vacuum_mbar: float | None = Field(default=None, gt=0, le=1100)
-    gauge: PfeifferTpgSettings | None = None
-
-
 class LinkamSdk(Cryostage):
-    """A stage behind Linkam's SDK. Thread-safe.
+    """A stage behind Linkam's SDK. Thread-safe. ``traffic`` keeps what was asked and answered.
 
     Args:
         name: The instrument's name in the rig file.
@@ -101,6 +65,7 @@ class LinkamSdk(Cryostage):
     def __init__(self, name: str, settings: LinkamSdkSettings, *, clock: Clock, vendor: Any = None) -> None:
         super().__init__(name, settings, clock=clock)
         self.settings = settings
+        self.traffic = TrafficLog()
         self._vendor = vendor
         self._act = threading.RLock()
         self._thread: VendorThread | None = None
@@ -134,7 +99,7 @@ class LinkamSdk(Cryostage):
             )
             self._thread = VendorThread(self.name, self.settings.call_timeout_s)
             try:
-                library = LinkamLibrary(self.name, functions)
+                library = LinkamLibrary(self.name, functions, self._note)
                 self._thread.call(lambda: library.initialise(self.settings.log, self.settings.licence))
                 self._library = library
                 self._connect()
@@ -186,8 +151,15 @@ class LinkamSdk(Cryostage):
             InstrumentConnectionError: The connection is lost.
             ProtocolError: A value is not a number.
         """
+        until_s = self.clock.now() + self.settings.reconnect_s
         with self._act:
-            return self._talk(self._read, harmless=True)
+            while True:
+                try:
+                    return self._talk(self._read, harmless=True)
+                except _LOST:
+                    if self._handle is not None or self._thread is None or self.clock.now() >= until_s:
+                        raise
+                    self.clock.sleep(RECONNECT_STEP_S)
 
     def ramp_to(self, set_point_K: float, rate_K_per_min: float) -> None:
         """Set rate and set point, then start heating, in this order. See ``Cryostage.ramp_to``."""
@@ -382,6 +354,9 @@ class LinkamSdk(Cryostage):
             pass
         finally:
             thread.close()
+
+    def _note(self, direction: Direction, data: bytes, meaning: str) -> None:
+        self.traffic.record(self.clock.epoch_s(), direction, data, meaning)
 
     def _refuse_with_fault(self, status: CryostageStatus) -> None:
         if status.faults:

@@ -10,6 +10,7 @@ import ctypes
 import math
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from drivers.errors import (
     MissingDriverError,
     ProtocolError,
 )
+from drivers.traffic import Direction
+
+Note = Callable[[Direction, bytes, str], None]
 
 NAME_LENGTH, SERIAL_LENGTH, VERSION_LENGTH = 26, 18, 64
 DEFAULT_NAME = "LinkamSDK.dll" if sys.platform == "win32" else "libLinkamSDK.so"
@@ -70,16 +74,22 @@ def load_functions(name: str, path: str) -> Any:
         ) from error
 
 
+def _forget(direction: Direction, data: bytes, meaning: str) -> None:
+    """Where nobody wants the traffic."""
+
+
 class LinkamLibrary:
     """The loaded library. Not thread-safe: the vendor thread calls it.
 
     Args:
         name: The instrument's name, for messages.
         functions: The loaded library, or an object with the same functions.
+        note: Gets direction, words as bytes (little endian) and meaning of every message.
     """
 
-    def __init__(self, name: str, functions: Any) -> None:
+    def __init__(self, name: str, functions: Any, note: Note = _forget) -> None:
         self.name = name
+        self._note = note
         try:
             self._declare(functions)
         except AttributeError as error:
@@ -192,9 +202,12 @@ class LinkamLibrary:
 
     def _send(self, message: Message, handle: int, p1: int = 0, p2: int = 0, p3: int = 0) -> int:
         result = ctypes.c_uint64(0)
+        self._note("sent", struct.pack("<IQQQ", message, p1, p2, p3), _explain(message, p1, p2))
         understood = self._functions.linkamProcessMessageCommon(
             message, handle, ctypes.byref(result), p1, p2, p3
         )
+        answer = struct.pack("<?Q", understood, result.value)
+        self._note("received", answer, "" if understood else "no answer, or not understood")
         if not understood:
             raise InstrumentTimeoutError(
                 self.name,
@@ -221,6 +234,17 @@ class LinkamLibrary:
         for function, (result, arguments) in prototypes.items():
             getattr(functions, function).restype = result
             getattr(functions, function).argtypes = arguments
+
+
+def _explain(message: Message, p1: int, p2: int) -> str:
+    """A message in words, for the traffic log."""
+    if message in (Message.GET_VALUE, Message.GET_MIN_VALUE, Message.GET_MAX_VALUE):
+        return f"{_words(message)}: {_words(ValueType(p1))}"
+    if message is Message.SET_VALUE:
+        return f"{_words(message)}: {_words(ValueType(p1))} to {unpack_float(p2):g}"
+    if message in (Message.START_HEATING, Message.LNP_SET_MODE, Message.LNP_SET_SPEED):
+        return f"{_words(message)}: {p1}"
+    return _words(message)
 
 
 def _words(number: Message | ValueType) -> str:

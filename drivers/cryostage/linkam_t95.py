@@ -11,16 +11,14 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from drivers.base import Identity, Reading, Settings
+from drivers.base import Identity, Reading
 from drivers.clock import Clock
 from drivers.cryostage import linkam_t95_codec as codec
 from drivers.cryostage.base import Cryostage, CryostageLimits, CryostageStatus
 from drivers.cryostage.limits import check_pump, check_ramp
-from drivers.cryostage.pfeiffer_tpg import PfeifferTpgSettings
+from drivers.cryostage.settings import LinkamT95Settings
 from drivers.cryostage.vacuum import Vacuum
 from drivers.errors import (
     FaultError,
@@ -39,46 +37,8 @@ AGREE_K = 1.0
 NEAR_K = 1.0
 # So long may a command take to show in the state.
 TAKES_S = 1.0
+RECONNECT_STEP_S = 0.5
 _LOST = (InstrumentTimeoutError, InstrumentConnectionError, ProtocolError)
-
-
-class LinkamT95Settings(Settings):
-    """The table of a T95 in the rig file.
-
-    Attributes:
-        address: Serial port (``COM3``, ``/dev/ttyUSB0``) or a URL: ``socket://host:port``, ``tcp://...``.
-        minimum_K: Lowest set point of the stage.
-        maximum_K: Highest set point of the stage.
-        maximum_rate_K_per_min: Fastest ramp; the controller's own limit is 150.
-        pacing_s: Least time between two commands.
-        reply_timeout_s: Wall-clock deadline of a reply.
-        attempts: How often a status request is sent before giving up.
-        bad_readings: So many status replies in a row without a temperature are an error.
-        on_close: Leave the stage holding its temperature, doing what it does, or switched off.
-        vacuum_mbar: Pressure in the stage as read from a gauge by a person, if known.
-        gauge: A vacuum gauge that the software reads.
-    """
-
-    driver: Literal["linkam-t95"] = "linkam-t95"
-    address: str = Field(min_length=1)
-    baud_rate: int = Field(default=19200, gt=0)
-    minimum_K: float = Field(default=83.15, ge=77.0, le=1000.0)
-    maximum_K: float = Field(default=623.15, ge=77.0, le=1873.15)
-    maximum_rate_K_per_min: float = Field(default=30.0, ge=0.01, le=150.0)
-    pacing_s: float = Field(default=0.05, ge=0, le=5)
-    reply_timeout_s: float = Field(default=0.5, gt=0, le=30)
-    connect_timeout_s: float = Field(default=3.0, gt=0, le=60)
-    attempts: int = Field(default=3, ge=1, le=20)
-    bad_readings: int = Field(default=5, ge=1, le=100)
-    on_close: Literal["hold", "leave", "stop"] = "hold"
-    vacuum_mbar: float | None = Field(default=None, gt=0, le=1100)
-    gauge: PfeifferTpgSettings | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> LinkamT95Settings:
-        if not self.minimum_K < self.maximum_K:
-            raise ValueError(f"minimum_K ({self.minimum_K:g}) must be below maximum_K ({self.maximum_K:g})")
-        return self
 
 
 @dataclass(frozen=True)
@@ -294,10 +254,19 @@ class LinkamT95(Cryostage):
         return reply
 
     def _ask_once(self) -> codec.StatusReply:
-        collector = codec.StatusCollector()
-        self._transport.exchange(codec.ASK_STATUS, harmless=True, is_reply=collector)
-        assert collector.reply is not None
-        return collector.reply
+        """One status reply; waits for a lost line to come back, since asking changes nothing."""
+        until_s = self.clock.now() + self.settings.reconnect_s
+        while True:
+            collector = codec.StatusCollector()
+            try:
+                self._transport.exchange(codec.ASK_STATUS, harmless=True, is_reply=collector)
+            except InstrumentConnectionError:
+                if not self._opened or self.clock.now() >= until_s:
+                    raise
+                self.clock.sleep(RECONNECT_STEP_S)
+            else:
+                assert collector.reply is not None
+                return collector.reply
 
     def _surprising(self, before: codec.StatusReply, reply: codec.StatusReply) -> bool:
         if (reply.state_byte, reply.faults) != (before.state_byte, before.faults):

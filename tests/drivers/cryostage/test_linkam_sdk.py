@@ -83,6 +83,20 @@ def test_ramp_is_rate_then_set_point_then_start_heating(bench: Bench) -> None:
     assert as_float(orders[1][2]) == pytest.approx(-120.0)
 
 
+def test_traffic_is_kept_with_its_meaning(bench: Bench) -> None:
+    stage = bench.opened()
+    stage.ramp_to(153.15, 20.0)
+    meanings = [entry.meaning for entry in stage.traffic.entries() if entry.direction == "sent"]
+    first = meanings.index("set value: heater rate to 20")
+    assert meanings[first : first + 3] == [
+        "set value: heater rate to 20",
+        "set value: heater set point to -120",
+        "start heating: 1",
+    ]
+    received = [entry.data for entry in stage.traffic.entries() if entry.direction == "received"]
+    assert all(len(data) == 9 for data in received)
+
+
 def test_start_heating_goes_again_after_each_new_set_point(bench: Bench) -> None:
     stage = bench.opened()
     for kelvin in (250.0, 200.0):
@@ -220,8 +234,18 @@ def test_one_lost_or_late_answer_is_got_over(bench: Bench, action: str, fault: s
         getattr(stage, action)()
 
 
-def test_connection_that_goes_and_comes_back_switches_nothing_on(bench: Bench) -> None:
+def test_connection_that_is_gone_for_a_while_is_waited_for(bench: Bench) -> None:
     stage = bench.opened()
+    stage.ramp_to(200.0, 30.0)
+    bench.sdk.messages.clear()
+    bench.world.faults.set("cryostage.port_gone", duration_s=6.0)
+    assert stage.status().state == "cooling"
+    assert 6.0 <= bench.clock.now() < 16.0
+    assert bench.orders() == []
+
+
+def test_connection_that_goes_and_comes_back_switches_nothing_on(bench: Bench) -> None:
+    stage = bench.opened(reconnect_s=0.0)
     bench.world.faults.set("cryostage.port_gone")
     with pytest.raises(InstrumentTimeoutError):
         stage.status()
@@ -236,7 +260,7 @@ def test_connection_that_goes_and_comes_back_switches_nothing_on(bench: Bench) -
 
 
 def test_hanging_library_is_given_up_in_time(bench: Bench) -> None:
-    stage = bench.opened(call_timeout_s=0.2, attempts=1)
+    stage = bench.opened(call_timeout_s=0.2, attempts=1, reconnect_s=0.0)
     release = threading.Event()
     real = bench.sdk.linkamProcessMessageCommon
 

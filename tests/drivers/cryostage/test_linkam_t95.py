@@ -262,6 +262,17 @@ def test_line_that_goes_and_comes_back_leaves_the_stage_as_it_was(bench: Bench) 
     assert set(bench.server.commands) == {b"T"}
 
 
+def test_line_that_is_gone_for_a_while_is_waited_for(bench: Bench) -> None:
+    stage = bench.opened()
+    stage.ramp_to(200.0, 30.0)
+    bench.server.commands.clear()
+    bench.world.faults.set("cryostage.port_gone", duration_s=6.0)
+    began_s = bench.clock.now()
+    assert stage.status().state == "cooling"
+    assert 6.0 <= bench.clock.now() - began_s < 16.0
+    assert set(bench.server.commands) == {b"T"}
+
+
 def test_a_restarted_controller_is_found_stopped_and_left_so(bench: Bench) -> None:
     stage = bench.opened()
     stage.ramp_to(200.0, 30.0)
