@@ -104,7 +104,7 @@ def two_sided_cumulative(x_s: ArrayLike, lifetime_s: float, sigma_s: float = 0.0
     """Area of :func:`two_sided_density` below x, from 0 to 1."""
     x = np.atleast_1d(np.asarray(x_s, dtype=np.float64))
     difference = exponential(-x, lifetime_s, sigma_s) - exponential(x, lifetime_s, sigma_s)
-    return (_step(x, sigma_s) + 0.5 * difference).reshape(np.shape(x_s))
+    return (normal_step(x, sigma_s) + 0.5 * difference).reshape(np.shape(x_s))
 
 
 def two_sided_cumulative_gradient(
@@ -123,7 +123,7 @@ def two_sided_cumulative_gradient(
     total, difference = after + before, before - after
     by_lifetime = -0.5 * (total * x / lifetime_s**2 + difference * sigma_s**2 / lifetime_s**3)
     by_sigma = 0.5 * difference * sigma_s / lifetime_s**2
-    return _step(x, sigma_s) + 0.5 * difference, total / (2.0 * lifetime_s), by_lifetime, by_sigma
+    return normal_step(x, sigma_s) + 0.5 * difference, total / (2.0 * lifetime_s), by_lifetime, by_sigma
 
 
 def two_sided_gradient(x_s: ArrayLike, lifetime_s: float, sigma_s: float) -> tuple[Array, Array, Array]:
@@ -193,7 +193,8 @@ def first_photon(
     return result / result.sum(), 1.0 / np.array(out_rate)
 
 
-def _step(x: Array, sigma_s: float) -> Array:
+def normal_step(x: Array, sigma_s: float) -> Array:
+    """Share of a Gaussian of standard deviation sigma below x; a step with 1/2 at 0 where sigma is 0."""
     if sigma_s == 0.0:
         return np.where(x == 0.0, 0.5, (x > 0.0).astype(np.float64))
     # Beyond 9 sigma the step is 0 or 1 to the last bit that a difference of bins can see.
