@@ -39,7 +39,8 @@ class DecayCurve:
         """Centres of the bins, shape (n,)."""
         # Delays of tags are whole ps; a curve read from a file has bins of any width.
         inner = self.bin_ps - 1 if float(self.bin_ps).is_integer() and self.pulses else self.bin_ps
-        return self.first_ps + self.bin_ps * np.arange(len(self.counts)) + inner / 2
+        first = self.first_ps + inner / 2
+        return first + self.bin_ps * np.arange(len(self.counts), dtype=np.float64)
 
     def photons_per_pulse(self) -> float:
         """Mean number of counted photons per pulse; above 0.05 a start-stop curve is distorted by pile-up."""

@@ -1,4 +1,4 @@
-"""Whatever holds time tags, opened by what it is: PTU files, tag segments, runs."""
+"""Whatever holds time tags, opened by what it is: PTU files, ttbin files, tag segments."""
 
 from __future__ import annotations
 
@@ -55,11 +55,13 @@ def open_source(path: str | Path) -> TagSource:
         raise InputError(f"{path}: the file is empty")
     if magic.startswith(_PTU_MAGIC):
         return _ptu(path)
+    if path.suffix.lower() == ".ttbin":
+        return _ttbin(path)
     if magic == _HDF5_MAGIC or path.name.endswith(OPEN_SUFFIX):
         return _segments(path)
     if path.suffix.lower() == ".ptu":
         raise InputError(f"{path}: not a PTU file (it begins with {magic!r}, not {_PTU_MAGIC!r})")
-    raise InputError(f"{path}: not a file of time tags (known: PTU files, tag segments, run folders)")
+    raise InputError(f"{path}: not a file of time tags (known: PTU and ttbin files, tag segments)")
 
 
 def _ptu(path: Path) -> TagSource:
@@ -76,6 +78,13 @@ def _ptu(path: Path) -> TagSource:
         path.stat().st_size,
         attributes,
     )
+
+
+def _ttbin(path: Path) -> TagSource:
+    from labctl.photons.ttbin import read_ttbin
+
+    read_ttbin(path)
+    return TagSource(path, "Swabian ttbin", lambda: read_ttbin(path), {}, 0, path.stat().st_size)
 
 
 def _segments(path: Path) -> TagSource:

@@ -1,0 +1,328 @@
+"""``labctl tags``: check, salvage, convert and diagnose records of raw time tags."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.cli.output import Output
+from labctl.errors import InputError
+
+if TYPE_CHECKING:
+    from labctl.photons.sources import TagSource
+
+NAME = "tags"
+HELP = "check, salvage, convert and diagnose records of raw time tags"
+DAMAGED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
+    check = actions.add_parser(
+        "check", help="read everything and verify every checksum (exit code 1: damaged)"
+    )
+    check.add_argument("source", type=Path, metavar="FILE", help="folder of segments, or one segment")
+    salvage = actions.add_parser("salvage", help="write what can be read into a new folder")
+    salvage.add_argument("source", type=Path, metavar="FILE", help="folder of segments, or one segment")
+    salvage.add_argument("target", type=Path, metavar="FOLDER", help="new folder")
+    bring = actions.add_parser("import", help="make tag segments of a PTU or ttbin file")
+    bring.add_argument("source", type=Path, metavar="FILE", help="PTU or ttbin file")
+    bring.add_argument("target", type=Path, metavar="FOLDER", help="new folder")
+    export = actions.add_parser("export", help="write tags for other programs")
+    export.add_argument("source", type=Path, metavar="FILE", help="any record of tags")
+    export.add_argument(
+        "target", type=Path, metavar="TARGET", help="ends in .csv, .parquet, or .photon.h5 (Photon-HDF5)"
+    )
+    export.add_argument("--description", default="", help="comment in a Photon-HDF5 file")
+    diagnose = actions.add_parser(
+        "diagnose", help="dead time, after-pulses, cross-talk from a steady-light run"
+    )
+    diagnose.add_argument("source", type=Path, metavar="FILE", help="any record of tags, light uncorrelated")
+    diagnose.add_argument("--channels", metavar="A,B", help="channel numbers or detector names")
+    diagnose.add_argument("--bin-ps", type=int, default=100, metavar="PS", help="bin width (default 100)")
+    diagnose.add_argument("--range-ns", type=float, default=500.0, metavar="NS", help="default 500")
+    decay = actions.add_parser("decay", help="histogram of photons after a pulse channel")
+    decay.add_argument("source", type=Path, metavar="FILE", help="record of tags, or Edinburgh text export")
+    decay.add_argument("--channels", metavar="PULSE,PHOTON", help="channel numbers or names (tags only)")
+    decay.add_argument("--bin-ps", type=int, default=100, metavar="PS", help="bin width (default 100)")
+    decay.add_argument("--range-ns", type=float, default=100.0, metavar="NS", help="default 100")
+    decay.add_argument("--delay-ps", type=int, default=0, metavar="PS", help="added to the photons' stamps")
+    decay.add_argument("--first-only", action="store_true", help="only the first photon after each pulse")
+    decay.add_argument("--out", type=Path, metavar="FILE", help="table (default: <name>_decay.csv here)")
+    for action in (check, salvage, bring, export, diagnose, decay):
+        # So that --json may stand last, as with every other command.
+        action.add_argument(
+            "--json",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="print one JSON object, nothing else",
+        )
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Run the command."""
+    actions: dict[str, Callable[[argparse.Namespace, Output], int]] = {
+        "check": _check,
+        "salvage": _salvage,
+        "import": _import,
+        "export": _export,
+        "diagnose": _diagnose,
+        "decay": _decay,
+    }
+    return actions[args.action](args, out)
+
+
+def _check(args: argparse.Namespace, out: Output) -> int:
+    from labctl.photons.tag_check import check_tags
+
+    report = check_tags(args.source)
+    out.say(
+        f"{args.source}: {report.segments} segments, {report.tags} tags, "
+        f"{report.seconds:.6g} s of live record, {report.gaps} gaps"
+    )
+    for name in report.unfinished:
+        out.say(f"{name}: never closed (its writer was stopped, or still writes); readable as far as it goes")
+    for begin, end in report.holes:
+        out.say(f"hole of {(end - begin) * 1e-12:.6g} s at {begin * 1e-12:.6f} s")
+    for line in report.damage:
+        out.say(line)
+    out.say(
+        "whole"
+        if report.whole
+        else f"damaged: {report.tags_lost} tags lost; 'labctl tags salvage' saves the rest"
+    )
+    out.result(
+        {
+            "source": str(args.source),
+            "whole": report.whole,
+            "segments": report.segments,
+            "unfinished": list(report.unfinished),
+            "tags": report.tags,
+            "live_s": report.seconds,
+            "gaps": report.gaps,
+            "holes_ps": [list(hole) for hole in report.holes],
+            "damage": list(report.damage),
+            "tags_lost": report.tags_lost,
+        }
+    )
+    return 0 if report.whole else DAMAGED
+
+
+def _salvage(args: argparse.Namespace, out: Output) -> int:
+    from labctl.photons.tag_check import salvage_tags
+
+    report = salvage_tags(args.source, args.target)
+    for line in report.damage:
+        out.say(line)
+    out.say(f"{args.target}: {report.tags} tags saved, {report.tags_lost} lost")
+    out.result({"target": str(args.target), "tags": report.tags, "tags_lost": report.tags_lost})
+    return 0
+
+
+def _import(args: argparse.Namespace, out: Output) -> int:
+    from labctl.photons.sources import open_source
+    from labctl.photons.tag_file import TagWriter
+
+    source = open_source(args.source)
+    if source.kind == "tag segments":
+        raise InputError(f"{args.source}: these are tag segments already")
+    channels = {f"channel {number}": number for number in _channels_seen(source)}
+    try:
+        writer = TagWriter(
+            args.target,
+            channels=channels,
+            attributes={"imported_from": str(args.source), "kind": source.kind, **source.attributes},
+        )
+    except FileExistsError as error:
+        raise InputError(str(error)) from error
+    with writer:
+        for chunk in source.read():
+            writer.write(chunk)
+    out.say(f"{args.target}: {writer.tags_written} tags of {source.kind}, channels {list(channels.values())}")
+    out.result({"target": str(args.target), "tags": writer.tags_written, "channels": list(channels.values())})
+    return 0
+
+
+def _channels_seen(source: TagSource) -> list[int]:
+    import numpy as np
+
+    seen: set[int] = set()
+    for chunk in source.read():
+        seen.update(int(number) for number in np.unique(chunk.channels))
+    return sorted(seen)
+
+
+def _export(args: argparse.Namespace, out: Output) -> int:
+    from labctl.photons.exports import write_csv, write_parquet
+    from labctl.photons.photon_hdf5 import write_photon_hdf5
+    from labctl.photons.sources import open_source
+
+    source = open_source(args.source)
+    target: Path = args.target
+    if target.exists():
+        raise InputError(f"{target} exists; choose another name")
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: the folder {target.parent} does not exist")
+    suffix = target.suffix.lower()
+    if suffix == ".csv":
+        tags = write_csv(target, source.read())
+    elif suffix == ".parquet":
+        tags = write_parquet(target, source.read())
+    elif suffix in (".h5", ".hdf5"):
+        names = source.channels or {f"channel {number}": number for number in _channels_seen(source)}
+        tags = write_photon_hdf5(
+            target,
+            source.read(),
+            channels=names,
+            description=args.description or f"Time tags of {args.source.name}",
+            source_name=args.source.name,
+        )
+    else:
+        raise InputError(f"{target}: the name must end in .csv, .parquet, .photon.h5 or .h5")
+    out.say(f"{target}: {tags} tags")
+    out.result({"target": str(target), "tags": tags})
+    return 0
+
+
+def _two_channels(args: argparse.Namespace, source: TagSource) -> tuple[int, int]:
+    known = source.channels
+    if args.channels is None:
+        if len(known) == 2:
+            first, second = known.values()
+            return first, second
+        raise InputError("--channels A,B is needed: the file does not name exactly two")
+    numbers = []
+    for part in args.channels.split(","):
+        try:
+            numbers.append(known[part] if part in known else int(part))
+        except ValueError:
+            raise InputError(f"--channels {args.channels}: '{part}' is no channel") from None
+    if len(numbers) != 2 or numbers[0] == numbers[1]:
+        raise InputError(f"--channels {args.channels}: give two different channels, e.g. 1,2")
+    return numbers[0], numbers[1]
+
+
+def _diagnose(args: argparse.Namespace, out: Output) -> int:
+    from labctl.cli.correlate import window_ps
+    from labctl.photons.correlator import Pair
+    from labctl.photons.diagnosis import check_uncorrelated, measure_dead_time
+    from labctl.photons.reanalysis import Request, correlate
+    from labctl.photons.sources import open_source
+    from labctl.photons.statistics import rate_record
+
+    source = open_source(args.source)
+    a, b = _two_channels(args, source)
+    pairs = (Pair(a, b), Pair(a, a), Pair(b, b))
+    window = window_ps(args.range_ns, args.bin_ps)
+    cross, *autos = correlate(source.read(), Request(pairs, window, args.bin_ps)).blocks
+    rates = rate_record(cross)
+    result: dict[str, Any] = {"source": str(args.source), "detectors": {}, "cross_talk": []}
+    try:
+        for channel, auto, excess in zip((a, b), autos, (rates.start_excess, rates.stop_excess), strict=True):
+            found = measure_dead_time(auto)
+            dead = f"dead time {found.dead_ps / 1000:g} ns" if found.dead_ps else "no dead time seen"
+            out.say(
+                f"channel {channel}: {dead}, after-pulses {100 * found.after_pulses:.2g} +- "
+                f"{100 * found.after_pulses_error:.1g} % of the counts, rate drifts by {100 * excess:.2g} %"
+            )
+            result["detectors"][str(channel)] = {
+                "dead_time_ns": found.dead_ps / 1000,
+                "after_pulses": found.after_pulses,
+                "after_pulses_error": found.after_pulses_error,
+                "drift": excess,
+            }
+        check = check_uncorrelated(cross)
+    except ValueError as error:
+        raise InputError(f"{args.source}: {error}") from error
+    out.say(
+        f"g2 outside peaks: {check.level:.5f} +- {check.level_error:.5f} (must be 1 for uncorrelated light)"
+    )
+    for talk in check.cross_talk:
+        out.say(
+            f"cross-talk: {talk.per_count:.3g} +- {talk.per_count_error:.1g} pairs per count at "
+            f"{talk.delay_ps / 1000:+.2f} ns ({talk.sigma:.0f} sigma)"
+        )
+        result["cross_talk"].append(
+            {
+                "delay_ns": talk.delay_ps / 1000,
+                "per_count": talk.per_count,
+                "per_count_error": talk.per_count_error,
+            }
+        )
+    if not check.cross_talk:
+        out.say("no cross-talk above 6 sigma")
+    out.say(
+        f"bins: widths differ by {100 * check.bin_width_rms:.2g} % rms, chi2 per bin {check.chi2_per_bin:.3f}"
+    )
+    result |= {
+        "level": check.level,
+        "level_error": check.level_error,
+        "bin_width_rms": check.bin_width_rms,
+        "chi2_per_bin": check.chi2_per_bin,
+    }
+    out.result(result)
+    return 0
+
+
+def _decay(args: argparse.Namespace, out: Output) -> int:
+    from labctl.photons.decay import DecayCurve
+
+    source_path: Path = args.source
+    curves: dict[str, DecayCurve] = {}
+    if source_path.suffix.lower() in (".csv", ".txt", ".asc", ".dat"):
+        from labctl.photons.edinburgh import read_edinburgh
+
+        for number, scan in enumerate(read_edinburgh(source_path), start=1):
+            curves[scan.label or f"curve {number}"] = scan.decay()
+    else:
+        curves[source_path.name] = _decay_of_tags(args)
+    table = args.out or Path(f"{source_path.stem}_decay.csv")
+    lines = ["curve,delay_ns,counts"]
+    results = []
+    for label, curve in curves.items():
+        peak = int(curve.counts.argmax())
+        out.say(
+            f"{label}: {int(curve.counts.sum())} photons in {len(curve.counts)} bins of {curve.bin_ps:g} ps, "
+            f"peak {int(curve.counts.max())} at {curve.delay_ps[peak] / 1000:.4g} ns"
+        )
+        if curve.pulses:
+            out.say(f"{curve.pulses} pulses, {curve.photons_per_pulse():.3g} photons counted per pulse")
+            if curve.first_only and curve.photons_per_pulse() > 0.05:
+                out.say("more than 5 % of the pulses gave a photon: the curve is distorted by pile-up")
+        name = label.replace(",", ";")
+        delays = curve.delay_ps / 1000
+        lines += [f"{name},{t:.6g},{n}" for t, n in zip(delays, curve.counts, strict=True)]
+        results.append({"label": label, "photons": int(curve.counts.sum()), "pulses": curve.pulses})
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out.say(f"table: {table}")
+    out.result({"source": str(source_path), "curves": results, "table": str(table)})
+    return 0
+
+
+def _decay_of_tags(args: argparse.Namespace) -> Any:
+    from labctl.photons.decay import DecayHistogram
+    from labctl.photons.sources import open_source
+
+    source = open_source(args.source)
+    pulse, photon = _two_channels(args, source)
+    try:
+        histogram = DecayHistogram(
+            pulse,
+            photon,
+            range_ps=round(args.range_ns * 1000),
+            bin_ps=args.bin_ps,
+            photon_delay_ps=args.delay_ps,
+            first_only=args.first_only,
+        )
+        for chunk in source.read():
+            histogram.push(chunk)
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(f"{args.source}: {error}") from error
+    curve = histogram.curve()
+    if not curve.pulses or not curve.photons:
+        silent = pulse if not curve.pulses else photon
+        raise InputError(f"{args.source}: channel {silent} never fires in this record")
+    return curve

@@ -1,0 +1,193 @@
+"""`labctl tags`: check, salvage, import, export, diagnose, decay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from drivers.time_tagger.base import Gap, TagChunk
+from labctl.cli.main import main
+from labctl.photons.tag_file import TagWriter, read_tags
+from labctl.photons.tag_layout import FRAME
+
+DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
+DOT = DATA / "hydraharp_t2_quantum_dot_hbt.ptu"
+EXPORT = DATA / "edinburgh_trpl_export.csv"
+real_data = pytest.mark.skipif(not DOT.exists(), reason="../shared/data is not beside the repository")
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    """Three frames of two steady channels."""
+    folder = tmp_path / "tags"
+    generator = np.random.Generator(np.random.PCG64(1))
+    begin = 0
+    with TagWriter(folder, channels={"A": 1, "B": 2}, attributes={"rig": "made"}) as writer:
+        for _ in range(3):
+            stamps = begin + np.cumsum(generator.exponential(1e6, FRAME)).astype(np.int64)
+            end = int(stamps[-1]) + 1
+            writer.write(TagChunk(stamps, generator.choice(np.array([1, 2], np.int32), FRAME), begin, end))
+            begin = end
+    return folder
+
+
+def damage(folder: Path, frame: int) -> None:
+    path = folder / "tags-00001.h5"
+    with h5py.File(path, "r") as file:
+        place = file["step_ps"].id.get_chunk_info(frame)
+    data = bytearray(path.read_bytes())
+    data[place.byte_offset + place.size // 2] ^= 0x10
+    path.write_bytes(bytes(data))
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, object], str]:
+    code = main(["tags", *words, "--json"])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out), captured.err
+
+
+def test_a_whole_record_is_called_whole(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, result, words = run(capsys, "check", str(record))
+    assert (code, result["whole"], result["tags"], result["gaps"]) == (0, True, 3 * FRAME, 0)
+    assert "whole" in words
+
+
+def test_damage_is_found_named_and_the_rest_saved(
+    record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = list(read_tags(record))
+    damage(record, 1)
+    code, result, words = run(capsys, "check", str(record))
+    assert (code, result["whole"], result["tags_lost"]) == (1, False, FRAME)
+    assert "frame 1 of 3 is damaged" in words
+    code, result, _ = run(capsys, "salvage", str(record), str(tmp_path / "saved"))
+    assert (code, result["tags"], result["tags_lost"]) == (0, 2 * FRAME, FRAME)
+    saved = list(read_tags(tmp_path / "saved"))
+    kept = [whole[0], whole[2]]
+    np.testing.assert_array_equal(
+        np.concatenate([c.timestamps_ps for c in saved]), np.concatenate([c.timestamps_ps for c in kept])
+    )
+    (gap,) = (gap for chunk in saved for gap in chunk.gaps)
+    assert gap == Gap(whole[1].begin_ps, whole[1].end_ps)
+    assert run(capsys, "check", str(tmp_path / "saved"))[0] == 0
+    assert run(capsys, "salvage", str(record), str(tmp_path / "saved"))[0] == 2
+
+
+def test_a_missing_segment_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with TagWriter(tmp_path / "t", channels={}, attributes={}, segment_s=1e-9, flush_s=0) as writer:
+        for k in range(4):
+            stamps = np.array([k * 10_000 + 5])
+            writer.write(TagChunk(stamps, np.array([1], np.int32), k * 10_000, (k + 1) * 10_000))
+    (tmp_path / "t" / "tags-00002.h5").unlink()
+    code, result, _ = run(capsys, "check", str(tmp_path / "t"))
+    assert code == 1
+    assert "segment 2 is missing" in str(result["damage"])
+    assert len(list(result["holes_ps"])) == 1  # type: ignore[call-overload]
+
+
+def test_nothing_there_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "check", str(tmp_path / "absent"))[0] == 2
+    assert run(capsys, "check", str(tmp_path))[0] == 2
+    assert run(capsys, "salvage", str(tmp_path), str(tmp_path / "x"))[0] == 2
+
+
+def test_csv_and_photon_hdf5_hold_every_tag(
+    record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tags = list(read_tags(record))
+    stamps = np.concatenate([c.timestamps_ps for c in tags])
+    channels = np.concatenate([c.channels for c in tags])
+    assert run(capsys, "export", str(record), str(tmp_path / "a.csv"))[0] == 0
+    table = np.loadtxt(tmp_path / "a.csv", np.int64, delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(table, np.column_stack([stamps, channels]))
+    assert run(capsys, "export", str(record), str(tmp_path / "a.photon.h5"))[0] == 0
+    with h5py.File(tmp_path / "a.photon.h5", "r") as file:
+        np.testing.assert_array_equal(file["photon_data/timestamps"][()], stamps)
+        numbers = file["setup/detectors/id_hardware"][()]
+        np.testing.assert_array_equal(numbers[file["photon_data/detectors"][()]], channels)
+        assert file["photon_data/timestamps_specs/timestamps_unit"][()] == 1e-12
+    assert run(capsys, "export", str(record), str(tmp_path / "a.csv"))[0] == 2
+    assert run(capsys, "export", str(record), str(tmp_path / "a.xyz"))[0] == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_phconvert_accepts_the_photon_hdf5_file(
+    record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phconvert = pytest.importorskip("phconvert.hdf5", reason="phconvert is not installed")
+    tables = pytest.importorskip("tables", reason="PyTables is not installed")
+    for channels in ("two", "one"):
+        target = tmp_path / f"{channels}.photon.h5"
+        source = record
+        if channels == "one":
+            source = tmp_path / "single"
+            with TagWriter(source, channels={"only": -3}, attributes={}) as writer:
+                writer.write(TagChunk(np.array([1, 2]), np.array([-3, -3], np.int32), 0, 10))
+        assert run(capsys, "export", str(source), str(target), "--description", "test")[0] == 0
+        with tables.open_file(str(target)) as file:
+            phconvert.assert_valid_photon_hdf5(file, require_rootformat=True)
+
+
+def test_parquet_holds_every_tag_or_says_what_is_missing(
+    record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    assert run(capsys, "export", str(record), str(tmp_path / "a.parquet"))[0] == 0
+    table = parquet.read_table(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(
+        table["time_ps"].to_numpy(), np.concatenate([c.timestamps_ps for c in read_tags(record)])
+    )
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    code, _, words = run(capsys, "export", str(record), str(tmp_path / "b.parquet"))
+    assert code == 2
+    assert "pyarrow" in words or not (tmp_path / "b.parquet").exists()
+
+
+@real_data
+def test_an_imported_file_gives_the_same_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, result, _ = run(capsys, "import", str(DOT), str(tmp_path / "dot"))
+    assert (code, result["tags"], result["channels"]) == (0, 384_019, [0, 1])
+    assert main(["correlate", str(tmp_path / "dot"), "--out", str(tmp_path / "g2.png"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == 49_591
+    assert run(capsys, "import", str(tmp_path / "dot"), str(tmp_path / "again"))[0] == 2
+    assert run(capsys, "import", str(DOT), str(tmp_path / "dot"))[0] == 2
+
+
+def test_a_steady_run_is_diagnosed(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, result, words = run(capsys, "diagnose", str(record), "--range-ns", "200")
+    assert code == 0
+    assert result["level"] == pytest.approx(1, abs=0.02)
+    assert result["cross_talk"] == []
+    assert "no cross-talk" in words
+    assert run(capsys, "diagnose", str(record), "--channels", "1,1")[0] == 2
+    assert run(capsys, "diagnose", str(record), "--channels", "1,7")[0] == 2
+
+
+def test_decays_of_tags_and_of_exports(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.Generator(np.random.PCG64(5))
+    pulses = np.arange(100, dtype=np.int64) * 100_000
+    photons = pulses + generator.exponential(3000, 100).astype(np.int64)
+    stamps = np.concatenate([pulses, photons])
+    order = np.argsort(stamps, kind="stable")
+    channels = np.repeat(np.array([9, 4], np.int32), 100)[order]
+    with TagWriter(tmp_path / "uv", channels={"laser": 9, "spad": 4}, attributes={}) as writer:
+        writer.write(TagChunk(stamps[order], channels, 0, 10_000_000))
+    code, result, _ = run(
+        capsys, "decay", str(tmp_path / "uv"), "--channels", "laser,spad", "--range-ns", "100"
+    )
+    assert code == 0
+    assert result["curves"] == [{"label": "uv", "photons": 100, "pulses": 100}]
+    table = np.genfromtxt(tmp_path / "uv_decay.csv", delimiter=",", skip_header=1)[:, 2]
+    np.testing.assert_array_equal(table, np.histogram(photons - pulses, np.arange(0, 100_001, 100))[0])
+    assert run(capsys, "decay", str(tmp_path / "uv"), "--channels", "9,4", "--bin-ps", "7")[0] == 2
+    assert run(capsys, "decay", str(tmp_path / "uv"), "--channels", "9,5")[0] == 2
+    if EXPORT.exists():
+        code, result, _ = run(capsys, "decay", str(EXPORT))
+        assert (code, result["curves"]) == (0, [{"label": "15 wt% in mCP", "photons": 170_813, "pulses": 0}])
