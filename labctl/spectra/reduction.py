@@ -101,7 +101,8 @@ def reduce_frames(data: SpectrumData) -> Spectrum:
         notes.append(f"{int(saturated.sum())} saturated pixels left out: shorten the exposure")
     floor = _frame_floor(data, notes)
     dark_frames = data.dark.astype(np.float64)
-    dark_kept = ~_cosmic(dark_frames, np.zeros(dark_frames.shape[1]), floor, 1.0 / gain)
+    # A dark frame's level is the bias, which has no shot noise: only the floor counts.
+    dark_kept = ~_cosmic(dark_frames, np.zeros(dark_frames.shape[1]), floor, 0.0)
     n_dark = np.maximum(dark_kept.sum(axis=0), 1)
     dark = np.where(dark_kept, dark_frames, 0.0).sum(axis=0) / n_dark
     light = data.frames.astype(np.float64)
@@ -180,7 +181,14 @@ def _cosmic(frames: Array, dark: Array, floor: float, variance_per_count: float)
         tolerance = np.zeros_like(expected)
     variance = floor + variance_per_count * np.maximum(expected - dark, 0.0)
     limit = COSMIC_SIGMA * np.sqrt(variance * (1.0 + 1.6 / n_frames))
-    return np.asarray(frames - expected > limit + tolerance)
+    hit = frames - expected > limit + tolerance
+    # Charge spreads: the pixels beside a hit carry some of it, often too little to be found alone.
+    if n_frames == 1:
+        return np.asarray(hit)
+    beside = hit.copy()
+    beside[:, 1:] |= hit[:, :-1]
+    beside[:, :-1] |= hit[:, 1:]
+    return np.asarray(beside)
 
 
 def _neighbour_level(frame: Array) -> Array:
