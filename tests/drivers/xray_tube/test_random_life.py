@@ -64,7 +64,7 @@ def test_on_only_after_a_success_or_with_an_alarm(
     driver.open()
     source = random.Random(seed)
     meant_on = False
-    for number in range(120):
+    for number in range(80):
         order = source.choice(ORDERS)
         began = time.monotonic()
         try:

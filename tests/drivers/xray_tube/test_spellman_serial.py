@@ -72,9 +72,17 @@ def test_the_beam_goes_on_and_off_over_a_serial_port(terminal: tuple[Any, Termin
     assert not bench.tube.hv_on
 
 
-@pytest.mark.parametrize("form", ["{}", "ASRL{}::INSTR"])
 @pytest.mark.parametrize(
-    "fault", ["reply_lost", "reply_late", "reply_truncated", "reply_doubled", "reply_garbled"]
+    ("form", "fault"),
+    [
+        ("{}", "reply_lost"),
+        ("{}", "reply_late"),
+        ("{}", "reply_truncated"),
+        ("{}", "reply_doubled"),
+        ("{}", "reply_garbled"),
+        ("ASRL{}::INSTR", "reply_lost"),
+        ("ASRL{}::INSTR", "reply_garbled"),
+    ],
 )
 def test_one_spoilt_answer_is_asked_again(terminal: tuple[Any, Terminal], form: str, fault: str) -> None:
     bench, line = terminal
