@@ -140,19 +140,24 @@ def installed(
 ) -> Iterator[AndorStandIn]:
     """Put the stand-ins where pylablib looks for Andor's libraries; take them out at the end.
 
-    Not re-entrant: pylablib has one library of each kind per process.
+    pylablib has one library of each kind per process.
 
     Args:
         world: The simulated rig, or its link.
         gratings: The spectrograph's turret.
         wiring: What its flipper mirror switches.
         sensor: The camera's chip.
+
+    Raises:
+        RuntimeError: They are installed already.
     """
     from drivers.spectrometer.andor_library import load_pylablib
 
     Andor = load_pylablib("simulated spectrometer")
     from pylablib.devices.utils import load_lib
 
+    if getattr(load_lib.load_lib, "stands_in", False):
+        raise RuntimeError("the stand-ins of Andor's libraries are installed already in this process")
     calls: list[str] = []
     errors: list[Exception] = []
     spectrograph = Shamrock(world, gratings=gratings, wiring=wiring)
@@ -182,6 +187,7 @@ def installed(
             return camera_library
         return original(name, *arguments, **options)
 
+    load.stands_in = True  # type: ignore[attr-defined]
     original = load_lib.load_lib
     users = ((Andor.Shamrock, Andor.ShamrockCIF_lib), (Andor.AndorSDK2, Andor.atmcd32d_lib))
     for user, library in users:

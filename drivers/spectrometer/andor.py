@@ -24,7 +24,13 @@ from drivers.spectrometer.andor_connection import AndorConnection, set_read_mode
 from drivers.spectrometer.andor_library import AcquisitionError
 from drivers.spectrometer.andor_series import Exposure, Series, SeriesRequest, wait
 from drivers.spectrometer.andor_settings import AndorSettings
-from drivers.spectrometer.base import CameraNoise, Spectrometer, SpectrometerStatus, SpectrumFrame
+from drivers.spectrometer.base import (
+    CameraNoise,
+    Spectrometer,
+    SpectrometerLimits,
+    SpectrometerStatus,
+    SpectrumFrame,
+)
 from drivers.spectrometer.kymera import Kymera
 from drivers.traffic import TrafficLog
 
@@ -117,6 +123,21 @@ class AndorSpectrometer(Spectrometer):
             self.settings.gain_electrons_per_count,
             self.settings.read_noise_electrons,
             self.settings.saturation_counts,
+        )
+
+    @property
+    def limits(self) -> SpectrometerLimits:
+        """What spectrograph and camera tell of their ranges."""
+        spectrograph = self.spectrograph
+        gratings = spectrograph.gratings()
+        ranges = [spectrograph.wavelength_limits_nm(number) for number in range(1, len(gratings) + 1)]
+        low_C, high_C = self.camera.temperature_range_C()
+        return SpectrometerLimits(
+            gratings_lines_per_mm=tuple(lines for lines, _ in gratings),
+            shortest_centre_nm=tuple(low for low, _ in ranges),
+            longest_centre_nm=tuple(high for _, high in ranges),
+            lowest_camera_temperature_C=float(low_C),
+            highest_camera_temperature_C=float(high_C),
         )
 
     def response(self, wavelengths_nm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,6 +25,8 @@ HINT = (
     "or name its folder as library_folder"
 )
 
+CABLE = "Check power and USB cable, close SOLIS, then connect again"
+
 # Codes of both libraries by who must act; texts are the vendor's names in words.
 _CONNECTION = {
     20201: "communication error",
@@ -132,25 +134,28 @@ def speaking(instrument: str, what: str, *, advice: str = "") -> Iterator[None]:
 
 def translated(instrument: str, what: str, error: Exception, advice: str = "") -> InstrumentError:
     """The project's error for an error of pylablib (by the vendor's code where it has one)."""
+    kind, words, help_text = _class_of(error)
+    return kind(instrument, f"cannot {what}: {words}", advice=advice or help_text)
+
+
+def _class_of(error: Exception) -> tuple[type[InstrumentError], str, str]:
+    """Which of the project's errors this is, in what words, with what advice."""
     code: Any = getattr(error, "code", None)
-    if code in _CONNECTION:
-        return InstrumentConnectionError(
-            instrument,
-            f"cannot {what}: {_CONNECTION[code]} (code {code})",
-            advice=advice or "Check power and USB cable, close SOLIS, then connect again",
-        )
-    if code in _LIMIT:
-        return LimitError(instrument, f"cannot {what}: {_LIMIT[code]} (code {code})", advice=advice)
-    if code in _ACQUISITION:
-        return AcquisitionError(
-            instrument, f"cannot {what}: {_ACQUISITION[code]} (code {code})", advice=advice
-        )
+    for kind, codes, help_text in (
+        (InstrumentConnectionError, _CONNECTION, CABLE),
+        (LimitError, _LIMIT, ""),
+        (AcquisitionError, _ACQUISITION, ""),
+    ):
+        if code in codes:
+            return kind, f"{codes[code]} (code {code})", help_text
     if type(error).__name__ == "AndorNotSupportedError" or code in (20292, 20991, 20992):
-        return LimitError(instrument, f"cannot {what}: this instrument has none ({error})", advice=advice)
-    if "is not available" in str(error):
-        return InstrumentConnectionError(
-            instrument,
-            f"cannot {what}: {error}",
-            advice=advice or "Check power and USB cable, close SOLIS, then connect again",
+        return LimitError, f"this instrument has none ({error})", ""
+    if isinstance(error, TypeError) and "'NoneType' object is not callable" in str(error):
+        return (
+            MissingDriverError,
+            "the vendor's library lacks a function that this needs",
+            "Install Andor SDK2 2.103 or newer, with the library that has the Shamrock functions",
         )
-    return FaultError(instrument, f"cannot {what}: {error}", advice=advice)
+    if "is not available" in str(error):
+        return InstrumentConnectionError, str(error), CABLE
+    return FaultError, str(error), ""

@@ -66,6 +66,25 @@ class SpectrometerStatus(Status):
     camera_stabilised: bool
 
 
+@dataclass(frozen=True)
+class SpectrometerLimits:
+    """What the spectrometer can be asked for.
+
+    Attributes:
+        gratings_lines_per_mm: Groove density of each grating, in their order.
+        shortest_centre_nm: Shortest centre wavelength of each grating.
+        longest_centre_nm: Longest centre wavelength of each grating.
+        lowest_camera_temperature_C: Lowest set point of the camera's cooler.
+        highest_camera_temperature_C: Highest set point.
+    """
+
+    gratings_lines_per_mm: tuple[float, ...]
+    shortest_centre_nm: tuple[float, ...]
+    longest_centre_nm: tuple[float, ...]
+    lowest_camera_temperature_C: float
+    highest_camera_temperature_C: float
+
+
 class Spectrometer(Instrument):
     """A grating spectrograph with a camera at its exit."""
 

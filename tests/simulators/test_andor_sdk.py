@@ -220,3 +220,8 @@ def test_counted_fault_breaks_off_one_acquisition_only(world):
         wlib.FreeInternalMemory()
         assert camera.snap().shape == (1, 1024)
         close_pair(pair)
+
+
+def test_second_installation_in_the_same_process_is_refused(world):
+    with installed(world), pytest.raises(RuntimeError, match="installed already"), installed(world):
+        pass

@@ -8,15 +8,23 @@ import numpy as np
 import pytest
 
 from drivers.errors import (
+    FaultError,
     InstrumentConnectionError,
     InstrumentError,
     InstrumentTimeoutError,
     LimitError,
     MissingDriverError,
 )
-from drivers.spectrometer.andor_library import AcquisitionError
+from drivers.spectrometer.andor_library import AcquisitionError, speaking
 
 HC_EV_NM = 1239.8419843320026
+
+
+def coded(code):
+    """An error as pylablib raises it for a code of the vendor's."""
+    error = RuntimeError("boom")
+    error.code = code
+    return error
 
 
 def counts(driver, number, exposure_s, *, shutter_open):
@@ -364,3 +372,30 @@ def test_call_that_hangs_ends_in_a_time_out_and_the_next_ones_are_refused(bench,
             deadline.wait(0.02)
     assert driver.status().connected
     driver.close()
+
+
+def test_limits_are_those_that_the_instruments_tell(bench):
+    limits = bench.driver.limits
+    assert limits.gratings_lines_per_mm == (150.0, 300.0, 600.0)
+    # Groove spacing x 2 sin 40 deg cos 12.15 deg, the end of the grating's drive.
+    assert limits.longest_centre_nm == pytest.approx([8378.5, 4189.3, 2094.6], abs=0.1)
+    assert (limits.lowest_camera_temperature_C, limits.highest_camera_temperature_C) == (-100.0, -20.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (coded(20075), InstrumentConnectionError, "not initialised"),
+        (coded(20267), LimitError, "out of range"),
+        (coded(20018), AcquisitionError, "in time"),
+        (coded(20991), LimitError, "this instrument has none"),
+        (coded(20115), FaultError, "boom"),
+        (TypeError("'NoneType' object is not callable"), MissingDriverError, "lacks a function"),
+        (OSError("access violation"), InstrumentConnectionError, "access violation"),
+        (OSError("can't import library x.dll\nmore"), MissingDriverError, "x.dll"),
+    ],
+)
+def test_vendors_errors_say_who_must_act(error, kind, words):
+    with pytest.raises(kind, match=words) as caught, speaking("spectrometer", "try it"):
+        raise error
+    assert str(caught.value).startswith("spectrometer: cannot try it")
