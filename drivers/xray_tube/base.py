@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers.base import Instrument, Reading, Status
 from drivers.xray_tube.dose import DoseMeter
@@ -30,6 +30,7 @@ class TubeStatus(Status):
         current: Monitored tube current (uA).
         voltage_set: Programmed voltage (kV).
         current_set: Programmed current (uA).
+        other_monitors: What else the supply measures, by name: filament, temperatures, supplies.
     """
 
     beam_on: bool
@@ -38,6 +39,7 @@ class TubeStatus(Status):
     current: Reading
     voltage_set: Reading
     current_set: Reading
+    other_monitors: dict[str, Reading] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class XrayTube(Instrument):
         """What does not look right, in words; empty when all is well. Switches nothing."""
         return ()
 
+    def beam_hours(self) -> Reading | None:
+        """Hours with high voltage on in the supply's life, as it counts them itself; None: it does not."""
+        return None
+
     def warm_up_steps(self, voltage_kV: float) -> tuple[WarmUpStep, ...]:
         """What the tube needs after its rest before it may have this voltage; empty: nothing."""
         return ()
@@ -92,6 +98,7 @@ class XrayTube(Instrument):
             LimitError: Outside ``limits``; nothing was sent.
             InterlockError: The interlock is open; the beam stays off.
             FaultError: The supply reports a fault; the beam was switched off.
+            InstrumentCancelledError: ``cancel`` was set, or ``beam_off`` called; the beam is off.
             InstrumentTimeoutError: The monitors did not agree in time; the beam was switched off.
         """
 

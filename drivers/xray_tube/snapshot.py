@@ -69,6 +69,10 @@ class Snapshot:
             current=Reading(self.monitors.current_uA, "uA", "measured", now_s),
             voltage_set=Reading(self.voltage_set_kV, "kV", "commanded", now_s),
             current_set=Reading(self.current_set_uA, "uA", "commanded", now_s),
+            other_monitors={
+                name: Reading(value, _unit(name), "measured", now_s)
+                for name, value in self.monitors.others.items()
+            },
         )
 
 
@@ -81,3 +85,9 @@ def look(supply: Supply) -> Snapshot:
     if flags.fault and not faults:
         faults = ("a fault without saying which",)
     return Snapshot(flags, monitors, voltage_set_kV, current_set_uA, faults)
+
+
+def _unit(name: str) -> str:
+    if name.endswith("temperature"):
+        return "degC"
+    return "A" if name.endswith("current") else "V"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from drivers.base import Identity
+from drivers.base import Identity, Reading
 from drivers.clock import Clock
 from drivers.errors import (
     FaultError,
@@ -136,6 +136,7 @@ class SpellmanTube(XrayTube):
             if may_be_on:
                 raise
         finally:
+            self._history.save()
             self.transport.close()
 
     def identify(self) -> Identity:
@@ -147,6 +148,10 @@ class SpellmanTube(XrayTube):
         """What does not look right: name, remote mode, low-voltage supply, limits. Asks, switches nothing."""
         self._pay_owed_off()
         return self_test(self.supply, self.settings, self.limits)
+
+    def beam_hours(self) -> Reading:
+        """Hours with high voltage on, as the supply counts them."""
+        return Reading(self.supply.hours(), "h", "measured", self.clock.now())
 
     def check(self, voltage_kV: float, current_uA: float) -> None:
         """Raise ``LimitError`` if the tube may not run at this voltage and current; sends nothing."""

@@ -67,6 +67,27 @@ def test_beam_on_reaches_50_kV_and_600_uA(bench: Any) -> None:
     assert driver.status().state == "on"
 
 
+def test_the_other_monitors_and_the_hours_come_with_their_units(bench: Any) -> None:
+    driver = opened(bench)
+    driver.beam_on(50.0, 600.0)
+    bench.world.advance(3600.0)
+    others = driver.status().other_monitors
+    assert others["filament_current"].value == pytest.approx(bench.tube.filament_A, abs=0.002)
+    assert others["board_temperature"].value == pytest.approx(bench.tube.board_C, abs=0.1)
+    assert others["low_voltage_supply"].value == pytest.approx(24.0, abs=0.02)
+    units = {name: reading.unit for name, reading in others.items()}
+    assert units == {
+        "board_temperature": "degC",
+        "low_voltage_supply": "V",
+        "filament_current": "A",
+        "filament_voltage": "V",
+        "hv_board_temperature": "degC",
+    }
+    hours = driver.beam_hours()
+    assert (hours.unit, hours.source) == ("h", "measured")
+    assert hours.value == pytest.approx(1.0, abs=0.051)
+
+
 def test_voltage_is_up_before_any_current_is_asked_for(bench: Any) -> None:
     opened(bench).beam_on(50.0, 600.0)
     sent = bench.server.commands

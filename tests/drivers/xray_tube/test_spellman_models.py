@@ -242,6 +242,12 @@ def test_arbitrary_replies_give_values_in_range_or_our_error(name: str) -> None:
         (model.commands.faults, supply.faults, lambda faults: set(faults) <= set(model.faults)),
         (model.commands.high_voltage, supply.switch_off, lambda nothing: nothing is None),
         (model.commands.clear_faults, supply.clear_faults, lambda nothing: nothing is None),
+        (model.commands.firmware, supply.identity, lambda identity: identity.make == "Spellman"),
+        (
+            model.commands.monitors,
+            supply.monitors,
+            lambda seen: 0 <= seen.voltage_kV <= 50 and 0 <= seen.current_uA <= 2400,
+        ),
     ]
     understood = 0
     for _ in range(34_000):

@@ -245,6 +245,14 @@ def test_dose_and_use_are_written_while_the_beam_is_on(bench: Any, tmp_path: Pat
     assert driver.dose.total().charge_mAs == after
 
 
+def test_a_beam_that_is_left_on_is_remembered_too(bench: Any, tmp_path: Path) -> None:
+    driver = rested(bench, tmp_path, days=0.5, on_close="leave")
+    driver.beam_on(50.0, 100.0)
+    driver.close()
+    assert bench.tube.hv_on
+    assert history(tmp_path / "tube.json").rest_s(50.0, bench.clock.epoch_s()) < 10.0
+
+
 @pytest.mark.parametrize("wrong", [[[1.0]], [[-1.0, 30.0]], [[1.0, 1e9]]])
 def test_holds_that_make_no_sense_are_refused(wrong: list[list[float]]) -> None:
     with pytest.raises(ValidationError, match="warm_up_holds"):
