@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from drivers.cryostage.settling import Settling
-
 from drivers.clock import Clock
 from drivers.cryostage.base import Cryostage, CryostageStatus
-from drivers.errors import InstrumentTimeoutError
+from drivers.cryostage.settling import Settling
+from drivers.errors import FaultError, InstrumentTimeoutError
 from labctl.rig.devices import Device, data_key
 from labctl.rig.status import WorkStatus
 from labctl.rig.stop import StopFlag
@@ -57,6 +56,14 @@ class StageDevice(Device):
             self._keep("set_point_K", status.set_point.value, data_key(status.set_point.source, "K"))
         if self._watch is not None:
             self._watch(status)
+        if status.faults:
+            # With a sensor open the last good temperature stays: it must not pass for a measured one.
+            raise FaultError(
+                self.name,
+                f"the controller reports: {'; '.join(status.faults)}",
+                done="The run is stopped",
+                advice="Mend the cause, then start the sweep again",
+            )
         return status
 
     def _go(self, target_K: float) -> None:
@@ -78,7 +85,8 @@ class StageDevice(Device):
                 raise InstrumentTimeoutError(
                     self.name,
                     f"not settled at {target_K:.2f} K (within {self.setting('tolerance_K')} K for "
-                    f"{self.setting('settle_s'):.0f} s) in time; it reads {status.temperature.value:.2f} K",
+                    f"{self.setting('settle_s'):.0f} s) in time; it reads {status.temperature.value:.2f} K"
+                    + "".join(f"; {warning}" for warning in status.warnings),
                     done="The run is stopped",
                     advice="Look at the liquid nitrogen and the heater, then start the sweep again",
                 )
