@@ -1,7 +1,7 @@
 """Lifetimes from a start-stop histogram by the Poisson likelihood.
 
 The coupled share of the light comes from the spectrum as a Gaussian prior (its own error), or is held
-there, or is free. Errors come from the scatter between time blocks (sandwich covariance): bursts of many
+there, or is free. Errors come from counting and the scatter between time blocks (sandwich): bursts of many
 photons make pairs that are not independent, and counting alone would claim too much.
 
 One lifetime or two: two where the deviance falls by more than 2 ln(pairs in the peak), the BIC for two more
@@ -23,6 +23,7 @@ from labctl.fitting.estimates import (
     Estimates,
     Goodness,
     bound_warnings,
+    burst_covariance,
     covariance_or_refuse,
     poisson_goodness,
     require_converged,
@@ -57,7 +58,7 @@ class G2Fit:
         mu: Detected photons per burst, mean of the two detectors (too low where part of the light is
         background).
         mu_model: mu that the model's dead-time correction used; 0 without.
-        fano: Fano factor of the peak by bunching, (1 + mu)^2.
+        fano: Fano factor of the peak, (1 + mu)^2; 1 where dead time leaves one photon per burst.
         bin_s: Bin width, over which curves are not averaged.
         at_bound: Parameters that ended on a bound; their errors are one-sided.
         warnings: What limits the result.
@@ -187,7 +188,7 @@ def fit_g2(pairs: PairBlocks, options: G2Options) -> G2Fit:
     return _result(histogram, options, chosen, fits[chosen], gain)
 
 
-def _parameters(histogram: Histogram, options: G2Options, n: int, guess: Array) -> list[Parameter]:
+def g2_parameters(histogram: Histogram, options: G2Options, n: int, guess: Array) -> list[Parameter]:
     """Parameters with the usual bounds; ``guess`` is (contrast, delay, lifetime of a single exponential)."""
     contrast, delay, lifetime = (float(x) for x in guess)
     window = float(histogram.edges_s[-1] - histogram.edges_s[0]) / 2.0
@@ -238,7 +239,7 @@ def _solve(
     """Best solution from one or several first guesses."""
     model = PairModel(histogram.edges_s, histogram.accidentals, n, options.form, mu)
     statistic = PoissonCounts(histogram.counts)
-    parameters = _parameters(histogram, options, n, guess)
+    parameters = g2_parameters(histogram, options, n, guess)
     starts: list[list[Parameter]] = []
     if start is not None:
         starts.append([p if p.fixed else p.at(float(v)) for p, v in zip(parameters, start, strict=True)])
@@ -303,12 +304,15 @@ def _result(
     what = f"g2 with {n} lifetime{'s' if n > 1 else ''}"
     require_converged(solution, what)
     scatter = histogram.score_scatter(solution)
-    covariance = covariance_or_refuse(solution, what, scatter)
     mu_value = _mu(histogram, solution, mu_model)
-    fano = (1.0 + mu_value) ** 2
+    # One photon per burst and detector makes one pair at most: pairs are then Poisson whatever mu.
+    fano = 1.0 if mu_model > 0.0 else (1.0 + mu_value) ** 2
     warnings = list(bound_warnings(solution))
-    if scatter is None:
-        covariance = covariance * fano
+    if scatter is not None:
+        n_blocks = histogram.blocks.n_blocks
+        covariance = burst_covariance(solution, what, scatter, n_blocks=n_blocks, fano=fano)
+    else:
+        covariance = covariance_or_refuse(solution, what) * fano
         warnings.append(
             f"{histogram.blocks.pairs.shape[0]} time blocks are too few for errors from their scatter "
             f"({MIN_BLOCKS} asked for): counting errors times 1 + mu were used"

@@ -18,6 +18,7 @@ from labctl.fitting.estimates import (
     Estimates,
     Goodness,
     bound_warnings,
+    burst_covariance,
     chi2_goodness,
     covariance_or_refuse,
     poisson_goodness,
@@ -142,7 +143,7 @@ class _Joint:
         self.n_spectrum = len(light.estimates.names)
         self.shared = light.estimates.names.index("fraction")
         self.line_shape = light.line_shape
-        self.mu = start.mu_model
+        self.mu, self.fano = start.mu_model, start.fano
         self.pair_model = PairModel(
             self.histogram.edges_s, self.histogram.accidentals, 2, start.form, start.mu_model
         )
@@ -224,8 +225,12 @@ class _Joint:
             warnings.append(f"fewer than {MIN_BLOCKS} time blocks: errors from counting only")
             covariance = covariance_or_refuse(solution, what)
         else:
-            covariance = covariance_or_refuse(
-                solution, what, weighted.T @ solution.jacobian[:n_pixels] + scatter
+            covariance = burst_covariance(
+                solution,
+                what,
+                weighted.T @ solution.jacobian[:n_pixels] + scatter,
+                n_blocks=self.histogram.blocks.n_blocks,
+                fano=self.fano,
             )
         pixels, pairs = self.statistic.split(solution.model)
         estimates = Estimates(solution.names, solution.values, covariance)

@@ -20,7 +20,7 @@ from labctl.fitting.estimates import (
     Estimates,
     Goodness,
     bound_warnings,
-    covariance_or_refuse,
+    burst_covariance,
     poisson_goodness,
     require_converged,
     software,
@@ -282,7 +282,13 @@ class _Sweep:
         if self.follows_law:
             jacobian = solution.jacobian[ends[-2] :]
             total += jacobian.T @ (jacobian / solution.variance[ends[-2] :, None])
-        covariance = covariance_or_refuse(solution, "sweep", total)
+        covariance = burst_covariance(
+            solution,
+            "sweep",
+            total,
+            n_blocks=min(max(histogram.blocks.n_blocks, MIN_BLOCKS) for histogram in self.histograms),
+            fano=max(start.fano for start in self.starts),
+        )
         goodness = tuple(
             poisson_goodness(histogram.counts, piece, 3)
             for histogram, piece in zip(self.histograms, pieces, strict=False)
