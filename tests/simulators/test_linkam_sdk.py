@@ -59,7 +59,7 @@ def use_pylinkam(name: str) -> None:
         assert connection.get_controller_config().flags.lnpReady
         assert number(connection.get_value(value.HEATER1_TEMP)) == pytest.approx(26.85, abs=0.1)
         low, high = connection.get_value_range(value.HEATER_SETPOINT)
-        assert (number(low), number(high)) == (-190.0, 350.0)
+        assert (number(low), number(high)) == (-196.0, 350.0)
         assert connection.set_value(value.HEATER_RATE, 20.0)
         assert connection.set_value(value.HEATER_SETPOINT, -100.0)
         assert not connection.set_value(value.HEATER_SETPOINT, -500.0)
