@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.emission.components import Emission
 from simulators.camera import Readout, Sensor, read_out
 from simulators.kymera import Kymera
 from simulators.light import fibre_photons
@@ -15,6 +16,7 @@ from simulators.optics import electrons_per_photon
 from simulators.world import WorldView
 
 SATURATING_ELECTRONS_per_s = 1e7
+SAME_SPECTRUM_K = 0.05
 KEEP_FRAMES = 200
 
 
@@ -146,6 +148,7 @@ class FibreLight:
         self._spectrograph = spectrograph
         self._camera_shutter = camera_shutter
         self.chip_C = 20.0
+        self.internal_shutter = False
 
     def temperature_C(self) -> float:
         """Sensor temperature as it was told last."""
@@ -153,29 +156,38 @@ class FibreLight:
 
     def electrons(self, begin_s: float, end_s: float) -> NDArray[np.float64]:
         """Expected photo-electrons per column in ``[begin_s, end_s)``, shape (columns,)."""
-        shutter = self._camera_shutter if self._spectrograph.shutter_mode == 2 else self._spectrograph.shutter
         total = np.zeros(self.sensor.columns)
-        if shutter.open_share(begin_s, end_s) == 0.0:
+        if self._open_share(begin_s, end_s) == 0.0:
             return total
-        transmission = self._spectrograph.transmission()
-        state = self._spectrograph.state()
+        # The spectrum follows the temperature slowly: one for all pieces within 0.05 K.
+        photons: dict[int, float] = {}
+        emissions: dict[int, Emission] = {}
         for piece in self.world.history(begin_s, end_s):
-            length_s = piece.end_s - piece.begin_s
-            open_s = shutter.open_share(piece.begin_s, piece.end_s) * length_s
             emission, photons_Hz = fibre_photons(self.world, piece)
-            if piece.port != "spectrometer" or photons_Hz * open_s == 0.0:
-                continue
-            per_photon = electrons_per_photon(
-                emission,
+            share = self._open_share(piece.begin_s, piece.end_s)
+            if piece.port == "spectrometer" and photons_Hz * share > 0.0:
+                key = round(piece.stage_temperature_K / SAME_SPECTRUM_K)
+                emissions.setdefault(key, emission)
+                photons[key] = photons.get(key, 0.0) + photons_Hz * share * (piece.end_s - piece.begin_s)
+        state = self._spectrograph.state()
+        for key, number in photons.items():
+            total += number * electrons_per_photon(
+                emissions[key],
                 state,
                 self.sensor.columns,
                 self.sensor.pixel_um,
                 flat_sensor=state.grating.blaze_nm is None,
             )
-            total += photons_Hz * open_s * transmission * per_photon
+        total *= self._spectrograph.transmission()
         if self.world.faults.active("camera.saturation"):
             total += SATURATING_ELECTRONS_per_s * (end_s - begin_s)
         return total
+
+    def _open_share(self, begin_s: float, end_s: float) -> float:
+        follows_camera = self._spectrograph.shutter_mode == 2
+        outer = self._camera_shutter if follows_camera else self._spectrograph.shutter
+        share = outer.open_share(begin_s, end_s)
+        return share * self._camera_shutter.open_share(begin_s, end_s) if self.internal_shutter else share
 
     def cosmic_hits(self, seconds: float, stream: np.random.Generator) -> int:
         """Number of cosmic rays in this time; at least three per frame under the fault of that name."""

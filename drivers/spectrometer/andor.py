@@ -17,9 +17,10 @@ from drivers.errors import (
     InstrumentConnectionError,
     InstrumentError,
     InstrumentTimeoutError,
+    LimitError,
 )
 from drivers.spectrometer.andor_camera import AndorCamera
-from drivers.spectrometer.andor_check import self_test
+from drivers.spectrometer.andor_check import limits_told, self_test
 from drivers.spectrometer.andor_connection import AndorConnection, set_read_mode
 from drivers.spectrometer.andor_library import AcquisitionError
 from drivers.spectrometer.andor_series import Exposure, Series, SeriesRequest, wait
@@ -79,16 +80,22 @@ class AndorSpectrometer(Spectrometer):
         """Close the shutter, warm the sensor up as the settings say, release both. Never raises."""
         if not self._connection.wanted:
             return
-        if not self._connection.lost:
+        try:
+            if not self._connection.lost:
+                self._leave()
+        finally:
+            # Also when a second Ctrl-C breaks the warm-up off.
+            self._connection.close()
+            self._last_temperature = None
+
+    def _leave(self) -> None:
+        with suppress(Exception):
+            self.camera.abort()
+        with suppress(Exception):
+            self._set_shutter(False)
+        if self.settings.warm_up_before_close_C is not None:
             with suppress(Exception):
-                self.camera.abort()
-            with suppress(Exception):
-                self._set_shutter(False)
-            if self.settings.warm_up_before_close_C is not None:
-                with suppress(Exception):
-                    self.warm_up()
-        self._connection.close()
-        self._last_temperature = None
+                self.warm_up()
 
     @property
     def spectrograph(self) -> Kymera:
@@ -128,17 +135,7 @@ class AndorSpectrometer(Spectrometer):
     @property
     def limits(self) -> SpectrometerLimits:
         """What spectrograph and camera tell of their ranges."""
-        spectrograph = self.spectrograph
-        gratings = spectrograph.gratings()
-        ranges = [spectrograph.wavelength_limits_nm(number) for number in range(1, len(gratings) + 1)]
-        low_C, high_C = self.camera.temperature_range_C()
-        return SpectrometerLimits(
-            gratings_lines_per_mm=tuple(lines for lines, _ in gratings),
-            shortest_centre_nm=tuple(low for low, _ in ranges),
-            longest_centre_nm=tuple(high for _, high in ranges),
-            lowest_camera_temperature_C=float(low_C),
-            highest_camera_temperature_C=float(high_C),
-        )
+        return limits_told(self.spectrograph, self.camera)
 
     def response(self, wavelengths_nm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Relative response at these wavelengths from the rig file's ``response``, largest entry 1."""
@@ -373,8 +370,11 @@ class AndorSpectrometer(Spectrometer):
     def _set_shutter(self, is_open: bool) -> None:
         if self.settings.shutter == "camera":
             self.camera.set_signal(is_open)
-        else:
-            self.spectrograph.set_shutter("opened" if is_open else "closed")
+            return
+        # Some cameras have a shutter inside, which pylablib closes at opening.
+        with suppress(LimitError):
+            self.camera.set_signal(is_open)
+        self.spectrograph.set_shutter("opened" if is_open else "closed")
 
     def _shutter_open(self) -> bool:
         if self.settings.shutter == "camera":

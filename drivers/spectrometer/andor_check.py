@@ -1,12 +1,27 @@
-"""Does the rig file fit the instrument? Questions that move nothing."""
+"""What spectrograph and camera tell of themselves, and whether the rig file fits. Moves nothing."""
 
 from __future__ import annotations
 
 from drivers.spectrometer.andor_camera import AndorCamera
 from drivers.spectrometer.andor_settings import AndorSettings
+from drivers.spectrometer.base import SpectrometerLimits
 from drivers.spectrometer.kymera import Kymera
 
 GAIN_TOLERANCE = 0.05
+
+
+def limits_told(spectrograph: Kymera, camera: AndorCamera) -> SpectrometerLimits:
+    """The ranges that the instruments tell."""
+    gratings = spectrograph.gratings()
+    ranges = [spectrograph.wavelength_limits_nm(number) for number in range(1, len(gratings) + 1)]
+    low_C, high_C = camera.temperature_range_C()
+    return SpectrometerLimits(
+        gratings_lines_per_mm=tuple(lines for lines, _ in gratings),
+        shortest_centre_nm=tuple(low for low, _ in ranges),
+        longest_centre_nm=tuple(high for _, high in ranges),
+        lowest_camera_temperature_C=float(low_C),
+        highest_camera_temperature_C=float(high_C),
+    )
 
 
 def self_test(spectrograph: Kymera, camera: AndorCamera, settings: AndorSettings) -> tuple[str, ...]:

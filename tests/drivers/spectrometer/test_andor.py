@@ -399,3 +399,26 @@ def test_vendors_errors_say_who_must_act(error, kind, words):
     with pytest.raises(kind, match=words) as caught, speaking("spectrometer", "try it"):
         raise error
     assert str(caught.value).startswith("spectrometer: cannot try it")
+
+
+def test_status_may_be_asked_from_another_thread_during_a_series(bench):
+    bench.driver.cool()
+    problems = []
+    ended = threading.Event()
+
+    def poll():
+        while not ended.is_set():
+            try:
+                assert bench.driver.status().connected
+            except Exception as error:
+                problems.append(error)
+                return
+
+    poller = threading.Thread(target=poll, name="status poller")
+    poller.start()
+    try:
+        assert len(list(bench.driver.frames(30, 0.5, shutter_open=True))) == 30
+    finally:
+        ended.set()
+        poller.join(10.0)
+    assert problems == []

@@ -181,3 +181,27 @@ def test_defect_7_the_many_trials_of_opening_do_not_come_again(bench):
     list(bench.driver.frames(2, 0.1, shutter_open=False))
     assert "SetImage" not in bench.stand_in.calls[before:]
     assert len(bench.stand_in.calls) - before < 120
+
+
+def test_shutter_inside_the_camera_opens_with_the_spectrographs(bench):
+    # pylablib closes it at opening; light would never come.
+    bench.stand_in.camera.light.internal_shutter = True
+    bench.driver.cool()
+    bench.driver.select(2, 545.0)
+    light = np.median([f.counts for f in bench.driver.frames(3, 5.0, shutter_open=True)], axis=0)
+    dark = np.median([f.counts for f in bench.driver.frames(3, 5.0, shutter_open=False)], axis=0)
+    assert light.max() > 700 > dark.max()
+
+
+def test_close_that_is_broken_off_still_releases_the_camera(bench, monkeypatch):
+    bench.driver.cool()
+
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench.driver, "warm_up", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.driver.close()
+    assert not bench.stand_in.camera.initialised
+    monkeypatch.undo()
+    bench.driver.open()
