@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 EXIT_WRONG_INPUT = 2
+STANDARD_INPUT = 0
 CHANGEABLE = ("seed", "sample", "excitation")
 
 
@@ -44,7 +45,7 @@ def main(words: list[str] | None = None) -> int:
         return _complain(str(error))
     with servers:
         _announce(servers.addresses, as_json=arguments.ready_json)
-        if arguments.parent or _has_reader(sys.stdin.fileno()):
+        if arguments.parent or _has_reader(STANDARD_INPUT):
             threading.Thread(target=_watch_input, args=(ended,), name="input watch", daemon=True).start()
         while not ended.wait(0.5):  # a bare wait would hold back signals on Windows
             pass
@@ -101,7 +102,7 @@ def _has_reader(descriptor: int) -> bool:
 def _watch_input(ended: threading.Event) -> None:
     # os.read and not sys.stdin: a thread inside the latter's lock makes the interpreter's end fail.
     try:
-        while os.read(0, 4096):
+        while os.read(STANDARD_INPUT, 4096):
             pass
     except OSError:
         pass

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from simulators.faults import FAULTS
 from simulators.link import LinkError, WorldLink
+from simulators.settings import load_simulation
 
 EXIT_WRONG_INPUT = 2
 EXIT_FAILED = 1
@@ -20,11 +22,12 @@ def main(words: list[str]) -> int:
     if arguments.action == "names":
         sys.stdout.writelines(f"{name:28s} {text}\n" for name, text in sorted(FAULTS.items()))
         return 0
-    host, _, port = arguments.control.rpartition(":")
-    if not port.isdigit():
-        return _complain(f"--control {arguments.control}: host:port is expected", EXIT_WRONG_INPUT)
     try:
-        link = WorldLink(host or "127.0.0.1", int(port), timeout_s=5.0)
+        host, port = _control(arguments)
+    except ValueError as error:
+        return _complain(str(error), EXIT_WRONG_INPUT)
+    try:
+        link = WorldLink(host, port, timeout_s=5.0)
     except (LinkError, OverflowError) as error:
         return _complain(str(error), EXIT_FAILED)
     try:
@@ -35,6 +38,22 @@ def main(words: list[str]) -> int:
         return _complain(str(error), EXIT_FAILED)
     finally:
         link.close()
+
+
+def _control(arguments: argparse.Namespace) -> tuple[str, int]:
+    """Host and port of the rig's control port, from the option or from the rig file."""
+    if arguments.rig is not None:
+        port = load_simulation(arguments.rig).control_port
+        if port == 0:
+            raise ValueError(
+                f"{arguments.rig}: control_port in [simulation] is 0 (a free port each time); set one there,"
+                " or give the port that the rig printed as --control"
+            )
+        return "127.0.0.1", port
+    host, _, number = arguments.control.rpartition(":")
+    if not number.isdigit():
+        raise ValueError(f"--control {arguments.control}: host:port is expected")
+    return host or "127.0.0.1", int(number)
 
 
 def _act(link: WorldLink, arguments: argparse.Namespace) -> int:
@@ -79,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     }
     for action, words in talking.items():
         sub = actions.add_parser(action, help=words)
-        sub.add_argument("--control", required=True, metavar="HOST:PORT", help="the rig's control port")
+        where = sub.add_mutually_exclusive_group(required=True)
+        where.add_argument("--control", metavar="HOST:PORT", help="the rig's control port")
+        where.add_argument("--rig", type=Path, metavar="RIG.toml", help="rig file that sets control_port")
         sub.add_argument("--json", action="store_true", help="print one JSON list")
         if action == "set":
             sub.add_argument("name", help="name of the fault (see: names)")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 POLL_S = 0.1
 SEND_S = 10.0
 JOIN_S = 5.0
+LINGER = "hh" if sys.platform == "win32" else "ii"
 
 
 class PortInUseError(OSError):
@@ -125,5 +126,5 @@ def send(connection: socket.socket, data: bytes) -> None:
 def reset(connection: socket.socket) -> None:
     """Close a connection so that the other side sees a reset, as when a cable is pulled."""
     with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(LINGER, 1, 0))
     connection.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +71,12 @@ def test_random_faults_are_a_poisson_process_of_their_seed() -> None:
     assert plan[:5] != random_faults(4, names, per_hour=10.0, duration_s=30.0, horizon_s=3600.0 * 1000)[:5]
     lost = next(fault for fault in plan if fault.name == "cryostage.reply_lost")
     assert lost.count == 1
+
+
+def test_the_page_on_the_simulated_rig_lists_every_fault_as_it_is() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "simulated_rig.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([a-z0-9_]+\.[a-z0-9_]+)` \| (.+) \|$", page, flags=re.MULTILINE))
+    assert listed == FAULTS
 
 
 def test_every_fault_of_the_list_has_a_name_and_words() -> None:

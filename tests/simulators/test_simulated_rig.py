@@ -140,12 +140,16 @@ def test_by_hand_it_runs_freely_until_interrupted(rig_file: Path, capsys: pytest
         assert process.stderr.read() == ""
 
 
-def test_fault_command_without_a_rig(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_command_without_a_rig(rig_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     assert fault_main(["list", "--control", f"127.0.0.1:{port}"]) == 1
     assert fault_main(["list", "--control", "nowhere"]) == 2
+    assert fault_main(["list", "--rig", str(rig_file)]) == 2
+    assert "control_port" in capsys.readouterr().err
+    rig_file.write_text(f"[simulation]\ncontrol_port = {port}\n", encoding="utf-8")
+    assert fault_main(["list", "--rig", str(rig_file)]) == 1
     assert fault_main(["names"]) == 0
     assert "tube.arc" in capsys.readouterr().out
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -271,6 +273,19 @@ def test_line_that_is_gone_for_a_while_is_waited_for(bench: Bench) -> None:
     assert stage.status().state == "cooling"
     assert 6.0 <= bench.clock.now() - began_s < 16.0
     assert set(bench.server.commands) == {b"T"}
+
+
+def test_a_pyserial_socket_that_was_reset_leaves_nothing_open(bench: Bench) -> None:
+    stage = bench.opened(address=bench.server.address, reconnect_s=0.0)
+    bench.world.faults.set("cryostage.port_gone")
+    with pytest.raises(InstrumentConnectionError):
+        stage.status()
+    bench.world.faults.clear()
+    bench.clock.sleep(30)
+    assert stage.status().connected
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        gc.collect()
 
 
 def test_a_restarted_controller_is_found_stopped_and_left_so(bench: Bench) -> None:
