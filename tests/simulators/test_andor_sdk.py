@@ -225,3 +225,18 @@ def test_counted_fault_breaks_off_one_acquisition_only(world):
 def test_second_installation_in_the_same_process_is_refused(world):
     with installed(world), pytest.raises(RuntimeError, match="installed already"), installed(world):
         pass
+
+
+def test_stand_in_works_through_the_link_of_another_process(world):
+    from simulators.link import WorldLink, control_server
+
+    direct = snapshot(world)
+    other = World(seed=11, tube=SteadyTube(), stage=Stage(11, start_K=80.0))
+    server = control_server(other)
+    link = WorldLink("127.0.0.1", server.port)
+    try:
+        assert np.array_equal(snapshot(link), direct)
+    finally:
+        link.close()
+        server.close()
+        other.close()
