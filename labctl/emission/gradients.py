@@ -1,7 +1,7 @@
 """Analytic derivatives of the three observables by the components' parameters.
 
-With K_j(tau) = exp(-|tau|/tau_j)/2tau_j through the response and a_j = w_j sum_i w_i 2 tau_j / (tau_i + tau_j),
-A = sum_j a_j K_j has
+With K_j(tau) = exp(-|tau|/tau_j)/2tau_j through the response and
+a_j = w_j sum_i w_i 2 tau_j / (tau_i + tau_j), A = sum_j a_j K_j has
 
     da_j/dw_k   = delta_jk a_j / w_j + w_j 2 tau_j / (tau_k + tau_j)
     da_j/dtau_k = delta_jk w_j sum_i w_i 2 tau_i / (tau_i + tau_j)^2 - w_j w_k 2 tau_j / (tau_k + tau_j)^2
