@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/fits.py [--repeats 30]
 
 4000 bins, 7 free parameters, Poisson likelihood, one thread, CPU time (the machine may be shared). Peers
-(``pip install lmfit``; scipy and iminuit come with labctl) get the same model in numpy and scipy.special, as a
-person would write it: each converged to its usual tolerance from the same start, 10 to 20 % off the best values.
-The compiled loop starts there too ("cold") and, as in use, from its last result with 2 % more data ("warm").
+(``pip install lmfit``; scipy and iminuit come with labctl) get the same model in numpy and scipy.special,
+as a person would write it: each converged to its usual tolerance from the same start, 10 to 20 % off. The
+compiled loop starts there too ("cold") and, as in use, from its last result with 2 % more data ("warm").
 """
 
 from __future__ import annotations
