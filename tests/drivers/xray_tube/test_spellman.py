@@ -361,6 +361,18 @@ def test_close_switches_off_and_may_be_called_twice(bench: Any) -> None:
     assert not bench.tube.hv_on
 
 
+def test_a_supply_that_says_off_but_stays_on_is_an_alarm(bench: Any) -> None:
+    driver = opened(bench)
+    driver.beam_on(40.0, 300.0)
+    plain_switch_off = bench.tube.switch_off
+    bench.tube.switch_off = lambda: None
+    with pytest.raises(FaultError, match=r'still on after "off".*emergency stop'):
+        driver.beam_off()
+    assert bench.server.commands.count("99,0,") > 10
+    bench.tube.switch_off = plain_switch_off
+    assert driver.status().state == "off"
+
+
 def test_set_points_are_zero_after_off(bench: Any) -> None:
     driver = opened(bench)
     driver.beam_on(40.0, 300.0)
