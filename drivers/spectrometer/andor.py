@@ -19,7 +19,7 @@ from drivers.errors import (
     InstrumentTimeoutError,
     LimitError,
 )
-from drivers.spectrometer.andor_camera import AndorCamera
+from drivers.spectrometer.andor_camera import AndorCamera, CoolerState
 from drivers.spectrometer.andor_check import limits_told, self_test
 from drivers.spectrometer.andor_connection import AndorConnection, set_read_mode
 from drivers.spectrometer.andor_library import AcquisitionError
@@ -60,7 +60,7 @@ class AndorSpectrometer(Spectrometer):
         self.settings = settings
         self._connection = AndorConnection(name, settings, clock, vendor)
         self._in_use = threading.Lock()
-        self._last_temperature: tuple[Reading, bool] | None = None
+        self._last_temperature: tuple[Reading, CoolerState] | None = None
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -158,7 +158,9 @@ class AndorSpectrometer(Spectrometer):
         except AcquisitionError as error:
             state = "unknown"
             faults.append(error.what)
-        temperature, stabilised = self._temperature()
+        temperature, cooler = self._temperature()
+        if cooler == "drifted":
+            faults.append(f"the camera has drifted to {temperature.value:.1f} degC")
         spectrograph = self.spectrograph
         return SpectrometerStatus(
             connected=True,
@@ -169,11 +171,11 @@ class AndorSpectrometer(Spectrometer):
             centre_wavelength=Reading(spectrograph.centre_nm(), "nm", "measured", self.clock.now()),
             shutter_open=self._shutter_open(),
             camera_temperature=temperature,
-            camera_stabilised=stabilised,
+            camera_stabilised=cooler == "stabilized",
         )
 
-    def _temperature(self) -> tuple[Reading, bool]:
-        """Sensor temperature now, or the last one where the camera does not tell during an exposure."""
+    def _temperature(self) -> tuple[Reading, CoolerState]:
+        """Sensor temperature and cooler; the last ones where the camera does not tell during an exposure."""
         try:
             celsius, state = self.camera.temperature()
         except (InstrumentConnectionError, InstrumentTimeoutError):
@@ -183,7 +185,7 @@ class AndorSpectrometer(Spectrometer):
                 raise
             return self._last_temperature
         reading = Reading(celsius, "degC", "measured", self.clock.now())
-        self._last_temperature = reading, state == "stabilized"
+        self._last_temperature = reading, state
         return self._last_temperature
 
     # -- wavelength ----------------------------------------------------------------------------------------

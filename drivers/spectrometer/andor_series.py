@@ -18,6 +18,7 @@ from drivers.spectrometer.andor_library import AcquisitionError
 POLL_S = 1.0
 LATE_S = 10.0
 RETRY_PAUSE_S = 1.0
+PAUSE_GROWTH = 4.0
 LONGEST_EXPOSURE_S = 3600.0
 
 
@@ -106,13 +107,18 @@ class Series:
                     taken, failures = taken + 1, 0
                     yield frame
                 return
-            except AcquisitionError:
+            except AcquisitionError as error:
                 failures += 1
                 if failures > self._retries:
-                    raise
+                    raise AcquisitionError(
+                        self._camera.name,
+                        error.what,
+                        done=f"It was tried {failures} times; {taken} of {request.number} frames were taken",
+                        advice="Check the camera's cable and power; close other programs that use it",
+                    ) from error
                 # Exposing again harms nothing; the frames that were read out stay.
                 self._camera.abort()
-                if wait(self._clock, cancel, RETRY_PAUSE_S):
+                if wait(self._clock, cancel, RETRY_PAUSE_S * PAUSE_GROWTH ** (failures - 1)):
                     return
 
     def _attempt(

@@ -39,7 +39,7 @@ class AndorSettings(Settings):
             it closes at once.
         warm_up_timeout_s: Longest time for that.
         call_timeout_s: Wall-clock deadline of one call of the vendor's library; a turret takes 20 s.
-        acquisition_retries: How often a broken-off acquisition is taken again.
+        acquisition_retries: How often a broken-off acquisition is taken again, after pauses of 1, 4, 16 s.
         response: Pairs of wavelength (nm) and relative response of spectrograph and camera together, from a
             lamp of known spectrum; interpolated between, constant outside. Empty: flat.
     """
@@ -64,7 +64,7 @@ class AndorSettings(Settings):
     warm_up_before_close_C: float | None = Field(default=-20.0, ge=-120.0, le=20.0)
     warm_up_timeout_s: float = Field(default=1800.0, gt=0, le=7200)
     call_timeout_s: float = Field(default=120.0, gt=0, le=600)
-    acquisition_retries: int = Field(default=2, ge=0, le=10)
+    acquisition_retries: int = Field(default=3, ge=0, le=10)
     response: list[list[float]] = Field(default_factory=list)
 
     @field_validator("response")

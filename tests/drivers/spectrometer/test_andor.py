@@ -222,13 +222,15 @@ def test_close_at_once_leaves_the_sensor_cold_if_the_rig_file_says_so(bench):
 def test_broken_off_acquisition_is_taken_again(bench):
     frames = bench.driver.frames(3, 5.0, shutter_open=True)
     next(frames)
-    bench.world.faults.set("camera.acquisition_error", duration_s=0.5)
+    bench.world.faults.set("camera.acquisition_error", duration_s=15.0)
     assert len(list(frames)) == 2
 
 
 def test_acquisition_that_never_works_ends_in_a_clear_error_with_the_shutter_closed(bench):
     bench.world.faults.set("camera.acquisition_error")
-    with pytest.raises(AcquisitionError, match=r"buffer ran over \(code 20019\)"):
+    with pytest.raises(
+        AcquisitionError, match=r"buffer ran over \(code 20019\). It was tried 4 times; 0 of 3 frames"
+    ):
         list(bench.driver.frames(3, 5.0, shutter_open=True))
     bench.world.faults.clear()
     assert bench.driver.spectrograph.shutter() == "closed"
@@ -422,3 +424,13 @@ def test_status_may_be_asked_from_another_thread_during_a_series(bench):
         ended.set()
         poller.join(10.0)
     assert problems == []
+
+
+def test_camera_that_drifts_after_it_was_stable_shows_in_the_status(bench):
+    bench.driver.cool()
+    assert bench.driver.status().faults == ()
+    bench.world.faults.set("camera.not_stabilised")
+    bench.world.advance(5.0)
+    status = bench.driver.status()
+    assert "drifted to -" in status.faults[0]
+    assert not status.camera_stabilised
