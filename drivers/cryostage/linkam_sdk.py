@@ -33,7 +33,6 @@ from drivers.cryostage.linkam_sdk_tables import (
 )
 from drivers.cryostage.settings import LinkamSdkSettings
 from drivers.cryostage.vacuum import Vacuum
-from drivers.cryostage.vendor_thread import VendorThread
 from drivers.errors import (
     FaultError,
     InstrumentConnectionError,
@@ -42,6 +41,7 @@ from drivers.errors import (
     ProtocolError,
 )
 from drivers.traffic import Direction, TrafficLog
+from drivers.vendor_thread import VendorThread
 
 ZERO_K = 273.15
 COLDEST_C, HOTTEST_C = -200.0, 1600.0

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from drivers.clock import Clock
-from drivers.cryostage.vendor_thread import VendorThread
 from drivers.errors import InstrumentConnectionError, InstrumentError, InstrumentTimeoutError, LimitError
 from drivers.traffic import TrafficLog
+from drivers.vendor_thread import VendorThread
 
 T = TypeVar("T")
 

@@ -84,6 +84,8 @@ class NightDisplay:
         with self._lock:
             self.rows.append(row)
         self._bar.console.print(point_line(row), markup=False, soft_wrap=True)
+        for warning in row["warnings"]:
+            self._bar.console.print(f"          note: {warning}", markup=False, soft_wrap=True)
 
     def refresh(self) -> None:
         """Draw the bar as things stand."""

@@ -28,6 +28,7 @@ class _Point:
     index: int
     events: dict[str, list[Document]] = field(default_factory=dict)
     configuration: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def values(self, stream: str, key: str) -> list[Any]:
         return [event["data"][key] for event in self.events.get(stream, []) if key in event["data"]]
@@ -59,7 +60,7 @@ class Recorder:
         self._on_point = on_point
         self._truth = truth
         self._log = run.document_log()
-        self._streams: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._streams: dict[str, Document] = {}
         self._point: _Point | None = None
         self._error: Exception | None = None
         self._todo: queue.Queue[_Point | None] = queue.Queue()
@@ -76,22 +77,24 @@ class Recorder:
         if self._error is not None:
             raise self._error
         if name == "descriptor":
-            configuration = {key: part["data"] for key, part in document["configuration"].items()}
-            self._streams[document["uid"]] = (document["name"], configuration)
+            self._streams[document["uid"]] = document
         elif name == "event":
             self._event(document)
         elif name == "stop" and self._point is not None:
             self._hand_over()
 
     def _event(self, document: Document) -> None:
-        stream, configuration = self._streams[document["descriptor"]]
+        descriptor = self._streams[document["descriptor"]]
+        stream = str(descriptor["name"])
         index = int(document["data"]["point_value"])
         if self._point is not None and self._point.index != index:
             self._hand_over()
         if self._point is None:
             self._point = _Point(index)
         self._point.events.setdefault(stream, []).append(document)
-        self._point.configuration.update(configuration)
+        for name, part in descriptor["configuration"].items():
+            self._point.configuration[name] = part["data"]
+        self._point.keys.update(descriptor["data_keys"])
         if stream == "point":
             self._hand_over()
 
@@ -194,17 +197,12 @@ def _pairs(events: _Point) -> PairBlocks | None:
 
 
 def _readings(events: _Point) -> dict[str, dict[str, Any]]:
-    """Mean of each scalar measured during the point, with unit and source."""
+    """Mean of each number with a unit that was read with the light frames; unit and source as described."""
     found: dict[str, dict[str, Any]] = {}
-    for key, unit, source in (
-        ("cryostage_temperature_K", "K", "measured"),
-        ("cryostage_set_point_K", "K", "commanded"),
-        ("xray_tube_voltage_kV", "kV", "measured"),
-        ("xray_tube_current_uA", "uA", "measured"),
-        ("spectrometer_camera_temperature_degC", "degC", "measured"),
-        ("counters_lost_ps", "ps", "measured"),
-    ):
-        values = events.values("spectrum", key) + events.values("g2", key)
+    for name, key in events.keys.items():
+        if key["dtype"] != "number" or "units" not in key:
+            continue
+        values = events.values("spectrum", name) + events.values("g2", name)
         if values:
-            found[key] = {"value": float(np.mean(values)), "unit": unit, "source": source}
+            found[name] = {"value": float(np.mean(values)), "unit": key["units"], "source": key["source"]}
     return found

@@ -54,6 +54,9 @@ class StageDevice(Device):
         self._keep("temperature_K", status.temperature.value, data_key("measured", "K"))
         if status.set_point is not None:
             self._keep("set_point_K", status.set_point.value, data_key(status.set_point.source, "K"))
+        if status.vacuum is not None:
+            vacuum = status.vacuum
+            self._keep("pressure_mbar", vacuum.value, data_key(vacuum.source, vacuum.unit))
         if self._watch is not None:
             self._watch(status)
         if status.faults:

@@ -35,13 +35,24 @@ def result_row(point: PointData, fit: PointFit | Mapping[str, Any] | None) -> di
         "set_point_K": point.set_point_K,
         "temperature_K": point.temperature_K,
         "temperature_sd_K": point.temperature_sd_K,
-        "warnings": list(fields.get("warnings") or []),
+        "warnings": [*_lost_record(point), *(fields.get("warnings") or [])],
         "fitted": fit is not None,
     }
     for name in RESULTS:
         row[name] = _result(fields.get(name), truth.get(name))
     plain: dict[str, Any] = strict_json.jsonable(row)
     return plain
+
+
+def _lost_record(point: PointData) -> list[str]:
+    """Says how much of the g2 record has holes (overflows of the tagger), where that is worth a word."""
+    reading = point.readings.get("counters_lost_ps")
+    if reading is None or point.pairs is None or not reading["value"] > 0:
+        return []
+    frames = max(1, len(point.pairs.duration_ps))
+    lost_ps = float(reading["value"]) * frames
+    share = lost_ps / (lost_ps + float(point.pairs.duration_ps.sum()))
+    return [f"g2: {share:.1%} of the record was lost to overflows of the time tagger and is left out"]
 
 
 def compare(new: PointFit | Mapping[str, Any] | None, stored: Mapping[str, Any] | None) -> dict[str, Any]:
