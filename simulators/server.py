@@ -13,6 +13,7 @@ from simulators.pfeiffer_tpg import GaugeServer
 from simulators.settings import SimulationSettings
 from simulators.spellman import SpellmanServer
 from simulators.stage import Stage
+from simulators.thorlabs_mff import FlipMount
 from simulators.tube import Tube
 from simulators.world import World
 
@@ -53,7 +54,10 @@ class RigServers:
         if settings.gauge_port is not None:
             self.gauge = GaugeServer(self.world, settings.gauge_port, HOST)
         self._control: Listener | None = None
+        self.flip_mount: FlipMount | None = None
         try:
+            if settings.flip_mount_port is not None:
+                self.flip_mount = FlipMount(self.world, settings.flip_mount_port)
             self._control = control_server(self.world, host=HOST, port=settings.control_port)
             self.linkam.start()
             self.spellman.start()
@@ -69,16 +73,21 @@ class RigServers:
         if self._control is None:
             raise RuntimeError("the simulated rig was closed")
         gauge = {} if self.gauge is None else {"gauge": self.gauge.address}
-        return gauge | {
-            "control": f"{HOST}:{self._control.port}",
-            "cryostage": self.linkam.address,
-            "xray_tube": self.spellman.address,
-        }
+        mount = {} if self.flip_mount is None else {"light_path": self.flip_mount.address}
+        return (
+            gauge
+            | mount
+            | {
+                "control": f"{HOST}:{self._control.port}",
+                "cryostage": self.linkam.address,
+                "xray_tube": self.spellman.address,
+            }
+        )
 
     def close(self) -> None:
         """End every server and the world's clock."""
         self.world.close()
-        for server in (self.gauge, self.spellman, self.linkam, self._control):
+        for server in (self.flip_mount, self.gauge, self.spellman, self.linkam, self._control):
             if server is not None:
                 server.close()
         self._control = None

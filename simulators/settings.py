@@ -58,6 +58,7 @@ class SimulationSettings(_Table):
         spellman_port: TCP port of the X-ray supply.
         spellman_model: Command table of the X-ray supply.
         spellman_checksum: The supply speaks as on a serial line.
+        flip_mount_port: TCP port of a flip mount in the light; not given: there is none.
         gauge_port: TCP port of a vacuum gauge on the stage; None: there is none.
         start_K: Temperature of the stage at the beginning.
         faults: Schedule of faults.
@@ -72,6 +73,7 @@ class SimulationSettings(_Table):
     spellman_port: PortNumber = 0
     spellman_model: Literal["ux50p50", "mnx50p50", "xrv"] = "ux50p50"
     spellman_checksum: bool = False
+    flip_mount_port: PortNumber | None = None
     gauge_port: PortNumber | None = None
     start_K: float = Field(default=300.0, ge=77.36, le=623.15)
     faults: list[FaultSettings] = []
