@@ -6,39 +6,21 @@ an error when a call has not returned in time; the next calls are refused until 
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 
 from drivers.clock import Clock
-from drivers.errors import InstrumentConnectionError, InstrumentTimeoutError
+from drivers.errors import InstrumentConnectionError
 from drivers.spectrometer.andor_library import speaking
 from drivers.traffic import TrafficLog
+from drivers.vendor_thread import VendorThread
 
 Result = TypeVar("Result")
 
 LONGEST_NOTE = 200
-END_S = 5.0
-
-
-@dataclass
-class _Job:
-    call: Callable[[], Any]
-    what: str
-    done: threading.Event = field(default_factory=threading.Event)
-    result: Any = None
-    error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self.result = self.call()
-        except BaseException as error:
-            self.error = error
-        self.done.set()
 
 
 class VendorLine:
@@ -60,9 +42,7 @@ class VendorLine:
         self._clock = clock
         self._traffic = traffic
         self._timeout_s = timeout_s
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._stuck: _Job | None = None
+        self._thread: VendorThread | None = None
 
     def ask(self, what: str, call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
         """Make one call.
@@ -84,7 +64,7 @@ class VendorLine:
             self._note("sent", f"{what}: {function}({', '.join(words)})")
             try:
                 with speaking(self.name, what):
-                    result = self._run(_Job(lambda: call(*arguments, **named), what))
+                    result = self._run(lambda: call(*arguments, **named))
             except InstrumentConnectionError as error:
                 self.lost = True
                 self._note("received", str(error))
@@ -93,45 +73,19 @@ class VendorLine:
                 self._note("received", str(error))
                 raise
             self._note("received", _in_words(result))
-            return cast(Result, result)
+            return result
 
     def end(self) -> None:
         """End the thread. The next call starts it again."""
         with self.lock:
             thread, self._thread = self._thread, None
             if thread is not None:
-                self._jobs.put(None)
-                thread.join(END_S)
+                thread.close()
 
-    def _run(self, job: _Job) -> Any:
-        if self._stuck is not None:
-            if not self._stuck.done.is_set():
-                raise InstrumentTimeoutError(
-                    self.name,
-                    f"the vendor's library still has not returned: {self._stuck.what}",
-                    done="Nothing was sent",
-                    advice="Switch the instrument off and on; if that does not help, restart this program",
-                )
-            self._stuck = None
+    def _run(self, work: Callable[[], Result]) -> Result:
         if self._thread is None:
-            # A daemon: a call that never returns must not keep the program from ending.
-            self._thread = threading.Thread(target=self._work, name=f"{self.name} vendor calls", daemon=True)
-            self._thread.start()
-        self._jobs.put(job)
-        if not job.done.wait(self._timeout_s):
-            self._stuck = job
-            raise InstrumentTimeoutError(
-                self.name,
-                f"cannot {job.what}: the vendor's library did not return within {self._timeout_s:g} s",
-                advice="Check power and cable of the instrument",
-            )
-        if job.error is not None:
-            raise job.error
-        return job.result
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job.run()
+            self._thread = VendorThread(self.name, self._timeout_s)
+        return self._thread.call(work)
 
     def _note(self, direction: Any, text: str) -> None:
         self._traffic.record(self._clock.epoch_s(), direction, b"", text[:LONGEST_NOTE])
