@@ -62,6 +62,11 @@ class Transport:
         terminator: End of a reply.
         patience: Deadlines, attempts, pauses.
         explain: Gives the meaning of a message in words, for the log; what it raises is ignored.
+
+    Attributes:
+        patience: May be changed between two exchanges.
+        traffic: What went over the line.
+        reconnects: How often the line was opened again after it was lost.
     """
 
     def __init__(
@@ -80,14 +85,14 @@ class Transport:
         self._line = line
         self._clock = clock
         self._terminator = terminator
-        self._patience = patience if patience is not None else Patience()
+        self.patience = patience if patience is not None else Patience()
         self._explain = explain
         self._lock = threading.RLock()
         self._wanted = False
         self._connected = False
         self._last_sent_s = float("-inf")
         self._next_try_s = float("-inf")
-        self._pause_s = self._patience.first_pause_s
+        self._pause_s = self.patience.first_pause_s
 
     @property
     def address(self) -> str:
@@ -139,7 +144,7 @@ class Transport:
             ProtocolError: Something came in time, but not the reply.
             InstrumentConnectionError: The line is lost, or was never opened.
         """
-        tries = (attempts or self._patience.attempts) if harmless else 1
+        tries = (attempts or self.patience.attempts) if harmless else 1
         with self._lock:
             if urgent:
                 self._next_try_s = float("-inf")
@@ -162,13 +167,13 @@ class Transport:
                     advice="check power, cable and address",
                 )
             self._reconnect()
-        self._wait(self._last_sent_s + self._patience.pacing_s - self._clock.now())
+        self._wait(self._last_sent_s + self.patience.pacing_s - self._clock.now())
         try:
             stale = self._line.discard_input()
             if stale:
                 self._note("received", stale, "came unasked, thrown away")
             self._note("sent", request)
-            self._line.write(request, self._patience.reply_timeout_s)
+            self._line.write(request, self.patience.reply_timeout_s)
             self._last_sent_s = self._clock.now()
             return self._await(request, is_reply)
         except ProtocolError:
@@ -178,7 +183,7 @@ class Transport:
             self._resynchronise()
             raise InstrumentTimeoutError(
                 self.name,
-                f"no reply to {self._words(request)} within {self._patience.reply_timeout_s:g} s"
+                f"no reply to {self._words(request)} within {self.patience.reply_timeout_s:g} s"
                 f" on {self.address}",
                 advice="check that the instrument is on, in remote mode, and speaks this protocol",
             ) from error
@@ -192,7 +197,7 @@ class Transport:
 
     def _await(self, request: bytes, is_reply: Callable[[bytes], bool]) -> bytes:
         passed_over = b""
-        deadline_s = time.monotonic() + self._patience.reply_timeout_s
+        deadline_s = time.monotonic() + self.patience.reply_timeout_s
         while True:
             try:
                 message = self._line.read_until(self._terminator, deadline_s)
@@ -221,9 +226,9 @@ class Transport:
             self._next_try_s = float("-inf")
             return
         try:
-            quiet_s = time.monotonic() + self._patience.reply_timeout_s
+            quiet_s = time.monotonic() + self.patience.reply_timeout_s
             while time.monotonic() < quiet_s:
-                stale = self._line.pending or self._line.receive(min(0.05, self._patience.reply_timeout_s))
+                stale = self._line.pending or self._line.receive(min(0.05, self.patience.reply_timeout_s))
                 self._line.pending = b""
                 if stale:
                     self._note("received", stale, "too late, thrown away")
@@ -232,18 +237,18 @@ class Transport:
 
     def _connect(self) -> None:
         try:
-            self._line.open(self._patience.connect_timeout_s)
+            self._line.open(self.patience.connect_timeout_s)
         except OSError as error:
             self._note("note", b"", f"cannot connect: {error}")
             self._next_try_s = self._clock.now() + self._pause_s
-            self._pause_s = min(2 * self._pause_s, self._patience.longest_pause_s)
+            self._pause_s = min(2 * self._pause_s, self.patience.longest_pause_s)
             raise InstrumentConnectionError(
                 self.name,
                 f"cannot connect to {self.address}: {error}",
                 advice="check power, cable and address, and that no other program holds the line",
             ) from error
         self._connected = True
-        self._pause_s = self._patience.first_pause_s
+        self._pause_s = self.patience.first_pause_s
         self._next_try_s = float("-inf")
         self._note("note", b"", "connected")
 

@@ -108,7 +108,7 @@ def connect() -> Iterator[Callable[..., Transport]]:
     transports = []
 
     def make(server: ScriptedServer, form: str = ADDRESSES[0], **patience: float) -> Transport:
-        quick = {"reply_timeout_s": 0.15, "connect_timeout_s": 1.0, "first_pause_s": 0.05} | patience
+        quick = {"reply_timeout_s": 2.0, "connect_timeout_s": 1.0, "first_pause_s": 0.05} | patience
         transport = Transport(
             "device",
             line_to(form.format(server.port)),
@@ -172,7 +172,7 @@ class TestOnEveryLine:
     def test_silence_is_a_timeout_after_the_deadline_and_not_much_later(
         self, serve: Callable[..., ScriptedServer], connect: Callable[..., Transport], form: str
     ) -> None:
-        transport = connect(serve(lambda request: []), form)
+        transport = connect(serve(lambda request: []), form, reply_timeout_s=0.15)
         began, burnt = time.monotonic(), time.process_time()
         with pytest.raises(InstrumentTimeoutError, match=r"within 0\.15 s"):
             transport.exchange(b"q\r", harmless=False)
@@ -202,14 +202,14 @@ class TestOnEveryLine:
     ) -> None:
         lost = [True, True]
         server = serve(lambda request: [] if lost and lost.pop() else echo(request))
-        assert connect(server, form).exchange(b"q\r", harmless=True) == b"q=1\r"
+        assert connect(server, form, reply_timeout_s=0.25).exchange(b"q\r", harmless=True) == b"q=1\r"
         assert server.requests == [b"q"] * 3
 
     def test_what_is_not_harmless_is_sent_once(
         self, serve: Callable[..., ScriptedServer], connect: Callable[..., Transport], form: str
     ) -> None:
         server = serve(lambda request: [])
-        transport = connect(server, form)
+        transport = connect(server, form, reply_timeout_s=0.15)
         with pytest.raises(TimeoutError):
             transport.exchange(b"on\r", harmless=False)
         time.sleep(0.05)
@@ -246,9 +246,9 @@ class TestOnEveryLine:
     def test_a_late_answer_is_not_taken_for_the_next_ones(
         self, serve: Callable[..., ScriptedServer], connect: Callable[..., Transport], form: str
     ) -> None:
-        delays = [0.0, 0.2]
+        delays = [0.0, 0.6]
         server = serve(lambda request: [(delays.pop() if delays else 0.0, b"%d\r" % len(server.requests))])
-        transport = connect(server, form)
+        transport = connect(server, form, reply_timeout_s=0.4)
         with pytest.raises(TimeoutError):
             transport.exchange(b"q\r", harmless=False)
         for _ in range(5):
@@ -275,14 +275,14 @@ class TestOnEveryLine:
     def test_nothing_but_foreign_or_broken_replies_is_a_protocol_error(
         self, serve: Callable[..., ScriptedServer], connect: Callable[..., Transport], form: str, reply: bytes
     ) -> None:
-        transport = connect(serve(lambda request: [(0.0, reply)]), form)
+        transport = connect(serve(lambda request: [(0.0, reply)]), form, reply_timeout_s=0.15)
         with pytest.raises(ProtocolError, match="instead came"):
             transport.exchange(b"q\r", harmless=False, is_reply=answers(b"q"))
 
     def test_endless_noise_without_an_end_is_given_up_at_the_deadline(
         self, serve: Callable[..., ScriptedServer], connect: Callable[..., Transport], form: str
     ) -> None:
-        transport = connect(serve(lambda request: [(0.0, b"\xff" * 200_000)]), form)
+        transport = connect(serve(lambda request: [(0.0, b"\xff" * 200_000)]), form, reply_timeout_s=0.15)
         began = time.monotonic()
         with pytest.raises(ProtocolError):
             transport.exchange(b"q\r", harmless=False)

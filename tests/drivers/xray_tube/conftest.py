@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -53,7 +53,7 @@ class Bench:
         quick = {
             "address": self.server.address,
             "model": self.server.model,
-            "reply_timeout_s": 0.25,
+            "reply_timeout_s": 2.0,
             "attempts": 3,
             "pacing_s": 0.01,
         }
@@ -62,6 +62,17 @@ class Bench:
         )
         self.drivers.append(driver)
         return driver
+
+    def hurry(self, reply_timeout_s: float = 0.1, attempts: int = 1) -> None:
+        """From now on give up soon: for tests in which no reply comes. A busy computer needs more."""
+        for driver in self.drivers:
+            driver.transport.patience = replace(
+                driver.transport.patience, reply_timeout_s=reply_timeout_s, attempts=attempts
+            )
+
+    def take_time(self) -> None:
+        """Be patient again."""
+        self.hurry(2.0, 3)
 
 
 @pytest.fixture

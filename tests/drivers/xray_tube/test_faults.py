@@ -40,9 +40,20 @@ def count_on(bench: Any) -> int:
 
 
 def opened(bench: Any) -> SpellmanTube:
-    driver: SpellmanTube = bench.driver(reply_timeout_s=0.1, attempts=1)
+    driver: SpellmanTube = bench.driver()
     driver.open()
     return driver
+
+
+def begin(bench: Any, fault: str) -> None:
+    if fault in LINE_FAULTS:
+        bench.hurry()
+    bench.faults.set(fault)
+
+
+def end(bench: Any) -> None:
+    bench.faults.clear()
+    bench.take_time()
 
 
 def check_status(driver: SpellmanTube, bench: Any) -> InstrumentError | None:
@@ -67,7 +78,7 @@ def check_status(driver: SpellmanTube, bench: Any) -> InstrumentError | None:
 
 def use_again(driver: SpellmanTube, bench: Any) -> None:
     """The fault goes; the tube can be used again, and goes off in the end."""
-    bench.faults.clear()
+    end(bench)
     bench.clock.sleep(900.0)
     driver.clear_faults()
     driver.beam_on(30.0, 200.0)
@@ -81,7 +92,7 @@ def use_again(driver: SpellmanTube, bench: Any) -> None:
 def test_while_the_beam_is_off(make_bench: Callable[..., Any], fault: str, model: str) -> None:
     bench = make_bench(model=model)
     driver = opened(bench)
-    bench.faults.set(fault)
+    begin(bench, fault)
     for _ in range(2):
         bench.world.advance(0.5)
         check_status(driver, bench)
@@ -100,7 +111,7 @@ def test_in_the_ramp(make_bench: Callable[..., Any], fault: str, model: str) -> 
         plain_advance(dt_s)
         if bench.tube.voltage_kV > 15.0:
             bench.tube.advance = plain_advance
-            bench.faults.set(fault)
+            begin(bench, fault)
 
     bench.tube.advance = advance
     began = time.monotonic()
@@ -118,7 +129,7 @@ def test_in_the_ramp(make_bench: Callable[..., Any], fault: str, model: str) -> 
         assert check_status(driver, bench) is None
     assert time.monotonic() - began < 2 * IN_TIME_S
     assert count_on(bench) == 1
-    bench.faults.clear()
+    end(bench)
     bench.clock.sleep(30.0)
     check_status(driver, bench)
     if fault == "tube.port_gone":
@@ -131,7 +142,7 @@ def test_while_the_beam_is_on(make_bench: Callable[..., Any], fault: str, model:
     bench = make_bench(model=model)
     driver = opened(bench)
     driver.beam_on(40.0, 300.0)
-    bench.faults.set(fault)
+    begin(bench, fault)
     bench.world.advance(60.0)
     error = check_status(driver, bench)
     line_is_dead = fault in LINE_FAULTS and fault != "tube.reply_doubled"
@@ -147,7 +158,7 @@ def test_while_the_beam_is_on(make_bench: Callable[..., Any], fault: str, model:
         assert "emergency stop" in str(error)
         # The supply heard "off" on a line on which only the answers are spoilt.
         assert bench.tube.hv_on == (fault == "tube.port_gone")
-        bench.faults.clear()
+        end(bench)
         bench.clock.sleep(30.0)
         assert check_status(driver, bench) is None
         assert not bench.tube.hv_on
@@ -159,7 +170,7 @@ def test_while_the_beam_is_on(make_bench: Callable[..., Any], fault: str, model:
 def test_closing_in_a_fault_ends_in_time_and_off_where_that_is_possible(bench: Any, fault: str) -> None:
     driver = opened(bench)
     driver.beam_on(40.0, 300.0)
-    bench.faults.set(fault)
+    begin(bench, fault)
     began = time.monotonic()
     try:
         driver.close()
@@ -167,6 +178,6 @@ def test_closing_in_a_fault_ends_in_time_and_off_where_that_is_possible(bench: A
         assert "could not be verified that the beam is off" in str(error)
     assert time.monotonic() - began < IN_TIME_S
     assert bench.tube.hv_on == (fault == "tube.port_gone")
-    bench.faults.clear()
+    end(bench)
     bench.tube.switch_off()
     assert not driver.transport.connected

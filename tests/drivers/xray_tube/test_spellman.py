@@ -398,7 +398,7 @@ def test_an_unknown_host_is_a_connection_error(bench: Any) -> None:
 
 def test_a_supply_that_speaks_with_checksum_is_not_understood_without(make_bench: Callable[..., Any]) -> None:
     bench = make_bench(checksum=True)
-    driver = bench.driver(attempts=1)
+    driver = bench.driver(attempts=1, reply_timeout_s=0.25)
     with pytest.raises((InstrumentTimeoutError, ProtocolError), match=r"checksum|protocol"):
         driver.open()
     bench.driver(checksum=True).open()
@@ -419,6 +419,7 @@ ONE_REPLY = [
 def test_one_spoilt_answer_to_a_question_is_asked_again(bench: Any, fault: str) -> None:
     driver = opened(bench)
     driver.beam_on(40.0, 300.0)
+    bench.hurry(0.25, 3)
     bench.faults.set(fault, count=1)
     for _ in range(3):
         status = driver.status()
@@ -430,7 +431,7 @@ def test_one_spoilt_answer_to_a_question_is_asked_again(bench: Any, fault: str) 
 
 @pytest.mark.parametrize("fault", [name for name in ONE_REPLY if name != "tube.reply_doubled"])
 def test_a_spoilt_answer_to_on_is_not_repeated_and_ends_off(bench: Any, fault: str) -> None:
-    driver = opened(bench)
+    driver = opened(bench, reply_timeout_s=0.3)
     plain_switch_on = bench.tube.switch_on
 
     def switch_on() -> Any:
@@ -446,8 +447,9 @@ def test_a_spoilt_answer_to_on_is_not_repeated_and_ends_off(bench: Any, fault: s
 
 @pytest.mark.parametrize("fault", ["tube.reply_lost", "tube.reply_truncated", "tube.reply_garbled"])
 def test_no_good_answers_at_all_while_on_tries_off_and_says_so(bench: Any, fault: str) -> None:
-    driver = opened(bench, reply_timeout_s=0.1)
+    driver = opened(bench)
     driver.beam_on(40.0, 300.0)
+    bench.hurry(0.1, 3)
     bench.faults.set(fault)
     with pytest.raises(
         (InstrumentTimeoutError, ProtocolError), match=r"could not be verified.*emergency stop"

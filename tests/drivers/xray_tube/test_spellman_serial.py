@@ -89,6 +89,7 @@ def test_one_spoilt_answer_is_asked_again(terminal: tuple[Any, Terminal], form: 
     driver = bench.driver(address=form.format(line.port))
     driver.open()
     driver.beam_on(40.0, 300.0)
+    bench.hurry(0.25, 3)
     bench.faults.set(f"tube.{fault}", count=1)
     for _ in range(3):
         assert driver.status().voltage.value == pytest.approx(40.0, abs=0.1)
@@ -97,7 +98,7 @@ def test_one_spoilt_answer_is_asked_again(terminal: tuple[Any, Terminal], form: 
 
 def test_a_wrong_baud_rate_or_no_supply_is_an_error_of_ours(terminal: tuple[Any, Terminal]) -> None:
     bench, line = terminal
-    driver = bench.driver(address=line.port, checksum=False, attempts=1)
+    driver = bench.driver(address=line.port, checksum=False, attempts=1, reply_timeout_s=0.25)
     with pytest.raises(InstrumentError, match=r"checksum|protocol"):
         driver.open()
     with pytest.raises(InstrumentConnectionError):
