@@ -7,13 +7,16 @@ from types import TracebackType
 from typing import Any
 
 from drivers.clock import SystemClock
+from drivers.light_path.kymera_flipper import KymeraFlipperSettings
 from labctl.config import RigConfig
 from labctl.emission.sample import SampleError, load_sample
 from labctl.errors import InputError
 from labctl.rig.rig import Rig
 from labctl.store.truth import true_values
 from simulators.andor_sdk import installed
+from simulators.light_switch import Wiring
 from simulators.linkam_sdk import SimulatedSdk
+from simulators.operator import SimulatedOperator
 from simulators.rig import SimulatedRig, SimulatedRigError
 from simulators.settings import SimulationSettings
 from simulators.swabian_api import vendor_module
@@ -22,6 +25,14 @@ from simulators.swabian_api import vendor_module
 def open_hardware(config: RigConfig) -> Rig:
     """The rig on real instruments; not opened yet."""
     return Rig(config, clock=SystemClock())
+
+
+def _wiring(config: RigConfig) -> Wiring:
+    """The simulated spectrograph's flipper as the rig file has it wired; none with another driver."""
+    path = config.instruments["light_path"]
+    if not isinstance(path.settings, KymeraFlipperSettings):
+        return Wiring(flipper=None)
+    return Wiring(path.settings.flipper, path.settings.spectrometer_port)
 
 
 class Simulation:
@@ -65,14 +76,16 @@ class Simulation:
             simulated = self._stack.enter_context(
                 SimulatedRig(self._config.source.path, speed=self._speed, changes=self._changes)
             )
-            self._stack.enter_context(installed(simulated.link))
+            self._stack.enter_context(installed(simulated.link, wiring=_wiring(self._config)))
             self.link = simulated.link
         except SimulatedRigError as error:
             raise InputError(str(error)) from None
-        addresses = {kind: simulated.addresses[kind] for kind in ("xray_tube", "cryostage")}
+        addresses = {kind: where for kind, where in simulated.addresses.items() if kind != "control"}
         vendors: dict[str, Any] = {"time_tagger": vendor_module(simulated.link)}
         if self._config.instruments["cryostage"].driver == "linkam-sdk":
             vendors["cryostage"] = SimulatedSdk(simulated.link)
+        if self._config.instruments["light_path"].driver == "manual":
+            vendors["light_path"] = SimulatedOperator(simulated.link, simulated.clock)
         return Rig(self._config, clock=simulated.clock, addresses=addresses, vendors=vendors)
 
     def __exit__(
