@@ -20,14 +20,14 @@ SAMPLE = load_sample("xray-A")
 
 def joint_data(bursts, camera, rng, temperature_K=100.0):
     emission = SAMPLE.emission(temperature_K)
-    pairs = bursts(rng, emission.weights, emission.lifetimes_s, dead=True, duration_s=1.0, n_blocks=25)
+    pairs = bursts(rng, emission.weights, emission.lifetimes_s, dead=True, duration_s=0.5, n_blocks=25)
     return emission, camera(rng, emission, electrons=5e3), pairs
 
 
 def test_joint_errors_cover_the_truth(bursts, camera):
     rng = np.random.default_rng(1)
     pulls = []
-    for _ in range(30):
+    for _ in range(20):
         emission, spectrum, pairs = joint_data(bursts, camera, rng)
         coupled, uncoupled = emission.components
         fit = fit_joint(spectrum, pairs, OPTIONS)
@@ -39,9 +39,9 @@ def test_joint_errors_cover_the_truth(bursts, camera):
         )
         pulls.append([(value.value - true) / value.error for value, true in truth])
     inside = np.mean(np.abs(pulls) < 1.0, axis=0)
-    # 30 records: 68 % +- 8.5 %, bounds at 3 of these.
-    assert np.all(inside > 0.42) and np.all(inside < 0.94)
-    assert np.all(np.abs(np.mean(pulls, axis=0)) < 0.6)
+    # 20 records: 68 % +- 10 %, bounds at 3 of these.
+    assert np.all(inside > 0.36) and np.all(inside < 0.99)
+    assert np.all(np.abs(np.mean(pulls, axis=0)) < 0.75)
 
 
 def test_joint_fit_agrees_with_the_prior_where_the_spectrum_is_sharp(bursts, camera):
