@@ -82,6 +82,8 @@ class Instrument(ABC):
         clock: The clock of the experiment.
     """
 
+    #: The driver takes the person at the rig (``drivers.operator.Operator``) as its ``vendor``.
+    asks_operator: ClassVar[bool] = False
     Settings: ClassVar[type[Settings]]
 
     def __init__(self, name: str, settings: BaseModel, *, clock: Clock) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from drivers.base import Settings
+from drivers.operator_setting.confirmed import OperatorSettingSettings
 from drivers.registry import KINDS, driver_names, load_driver
 from labctl.errors import InputError
 from labctl.toml_source import TomlSource
@@ -56,6 +57,7 @@ class RigSettings(BaseModel):
         name: The rig's name, kept with the data.
         counters: The pair of photon counters.
         store: Where runs are kept.
+        by_hand: Settings that a person makes and confirms, by name: iris, lamp, excitation.
         simulated_speed: In simulation, simulated seconds per second at most; 0 for no limit.
     """
 
@@ -64,6 +66,7 @@ class RigSettings(BaseModel):
     name: str = Field(min_length=1)
     counters: Counters
     store: StoreSettings = StoreSettings()
+    by_hand: dict[str, OperatorSettingSettings] = Field(default_factory=dict)
     simulated_speed: float = Field(default=0.0, ge=0)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drivers.errors import LimitError
+from drivers.operator_setting.confirmed import refusal
 from labctl.engine import steps
 from labctl.engine.schedule import PlannedStep
 from labctl.rig.rig import Rig
@@ -81,7 +82,12 @@ class PhotonPairs(_Table):
 
 
 class Parameters(_Table):
-    """Everything a sequence file of this kind may say."""
+    """Everything a sequence file of this kind may say.
+
+    Attributes:
+        by_hand: Settings of the rig file that a person is asked to make before the sweep begins, with the
+            values wanted.
+    """
 
     sequence: Literal["temperature_sweep"]
     title: str = Field(min_length=1, max_length=200)
@@ -90,6 +96,7 @@ class Parameters(_Table):
     beam: Beam
     spectrum: Spectrum
     g2: PhotonPairs
+    by_hand: dict[str, str | float] = Field(default_factory=dict)
 
     @property
     def planned_points(self) -> int:
@@ -100,13 +107,15 @@ class Parameters(_Table):
 # What the simulated rig's instruments need beyond the exposures (tube ramp, flipper), in s.
 _BEAM_RAMP_S = 8.0
 _FLIP_S = 1.0
+_BY_HAND_S = 60.0
 _COOL_CAMERA_S = 120.0
 
 
 def schedule(parameters: Parameters, start_K: float) -> list[PlannedStep]:
     """Steps of the sweep with the time that each should take, beginning at stage temperature ``start_K``."""
     p = parameters
-    plan = [PlannedStep("cool the camera", None, _COOL_CAMERA_S)]
+    plan = [PlannedStep(f"by hand: {name}", None, _BY_HAND_S) for name in p.by_hand]
+    plan.append(PlannedStep("cool the camera", None, _COOL_CAMERA_S))
     before_K = start_K
     for index, target_K in enumerate(p.stage.temperatures_K):
         ramp_s = abs(target_K - before_K) / p.stage.rate_K_per_min * 60.0
@@ -148,6 +157,12 @@ def problems(parameters: Parameters, rig: Rig) -> list[tuple[KeyPath, str]]:
         rig.xray_tube.check(parameters.beam.voltage_kV, parameters.beam.current_uA)
     except LimitError as error:
         found.append((("beam",), str(error)))
+    for name, value in parameters.by_hand.items():
+        if name not in rig.by_hand:
+            known = ", ".join(rig.by_hand) or "none"
+            found.append((("by_hand", name), f"the rig file has no such setting (known: {known})"))
+        elif complaint := refusal(rig.by_hand[name].settings, value):
+            found.append((("by_hand", name), complaint))
     for port in ("spectrometer", "counters"):
         if port not in rig.light_path.reachable:
             found.append((("sequence",), f"this rig's light path cannot send the light to the {port}"))
@@ -174,6 +189,9 @@ def plan(parameters: Parameters, devices: Mapping[str, Any]) -> steps.Plan:
         yield from steps.configure(beam, **p.beam.model_dump())
         yield from steps.configure(devices["spectrometer"], exposure_s=p.spectrum.exposure_s)
         yield from steps.configure(devices["counters"], **p.g2.model_dump(exclude={"frames"}))
+        for name, value in p.by_hand.items():
+            yield from steps.tell(devices["progress"], f"by hand: {name}")
+            yield from steps.move(devices[name], value)
         yield from steps.tell(devices["progress"], "cool the camera")
         yield from steps.move(devices["camera_cooler"], True)
         yield from steps.move(devices["spectrometer"], [p.spectrum.grating, p.spectrum.centre_wavelength_nm])
@@ -220,4 +238,5 @@ def _point(p: Parameters, devices: Mapping[str, Any], index: int, target_K: floa
         yield from steps.frame("g2", [counters, *surroundings], [devices["point"]])
     yield from steps.tell(progress, "beam off")
     yield from steps.move(beam, False)
-    yield from steps.frame("point", surroundings, [devices["point"]])
+    hands = [devices[name] for name in p.by_hand]
+    yield from steps.frame("point", [*surroundings, *hands], [devices["point"]])

@@ -89,6 +89,31 @@ def test_the_fit_gives_back_what_the_sample_is(tmp_path: Path, capsys: pytest.Ca
         }
 
 
+@pytest.mark.timeout(120)
+def test_what_a_person_sets_by_hand_is_asked_for_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig = tmp_path / "rig.toml"
+    text = RIG.read_text(encoding="utf-8").replace('driver = "kymera-flipper"', 'driver = "manual"')
+    table = '[by_hand.iris]\ntitle = "collection iris"\nunit = "um"\nminimum = 13\nmaximum = 50\n'
+    rig.write_text(text.replace("\n[simulation]\n", f"\n{table}\n[simulation]\n"), encoding="utf-8")
+    file = short(tmp_path, temperatures_K=[290.0])
+    asked = file.read_text(encoding="utf-8") + "\n[by_hand]\niris = 28.0\n"
+    file.write_text(asked, encoding="utf-8")
+    arguments = ("--simulate", "--rig", rig, "--data", tmp_path / "runs")
+    code, result = labctl(capsys, "run", file, *arguments)
+    assert code == 0, result
+    point = RunDirectory.open(Path(result["run"])).read_point(0)
+    assert point.readings["iris_value"] == {"value": 28.0, "unit": "um", "source": "entered"}
+    assert point.spectrum is not None
+    assert point.pairs is not None
+
+    file.write_text(asked.replace("28.0", "99.0"), encoding="utf-8")
+    code, result = labctl(capsys, "run", file, *arguments)
+    assert code == 2
+    assert "by_hand.iris: 99 um is outside 13.0 to 50.0 um" in result["error"]
+
+
 def tags_of(run: str) -> list[np.ndarray]:
     folders = sorted((Path(run) / "tags").iterdir())
     return [np.concatenate([chunk.timestamps_ps for chunk in read_tags(folder)]) for folder in folders]

@@ -43,6 +43,7 @@ class ManualPath(LightPath):
         partners: Not used.
     """
 
+    asks_operator = True
     Settings = ManualSettings
 
     def __init__(

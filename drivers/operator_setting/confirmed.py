@@ -88,6 +88,7 @@ class OperatorSetting(Instrument):
         vendor: The person: something with ``drivers.operator.Operator``'s ``ask``.
     """
 
+    asks_operator = True
     Settings = OperatorSettingSettings
 
     def __init__(

@@ -52,6 +52,7 @@ class ManualTube(XrayTube):
         vendor: The person: something with ``drivers.operator.Operator``'s ``ask``.
     """
 
+    asks_operator = True
     Settings = ManualTubeSettings
 
     def __init__(

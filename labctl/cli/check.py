@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Run the command: 0 if all is well, 1 if something is missing or wrong."""
     import simulators
+    from drivers.clock import SystemClock
     from labctl.config import load_rig
     from labctl.rig.check import check_rig, left_as_found
     from labctl.rig.simulation import Simulation, open_hardware
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             sample = str((config.simulation or {}).get("sample", "xray-A"))
             rig = stack.enter_context(Simulation(config, sample=sample, seed=None, speed=0.0))
         else:
-            rig = open_hardware(config)
+            rig = open_hardware(config, clock=SystemClock())
         stack.callback(rig.close)
         for report in check_rig(rig):
             reports.append(report)

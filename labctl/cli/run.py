@@ -67,7 +67,9 @@ def execute(
 ) -> int:
     """Read both files, open the rig, run, leave it safe; returns the exit code."""
     import simulators
+    from drivers.clock import SystemClock
     from labctl.cli.interrupt import Interrupt
+    from labctl.cli.operator_prompt import person_at_terminal
     from labctl.config import load_rig
     from labctl.engine.sequence_file import load_sequence
     from labctl.rig.simulation import open_hardware
@@ -84,7 +86,8 @@ def execute(
             simulation = _simulation(config, sequence, args)
             rig = stack.enter_context(simulation)
         else:
-            rig = open_hardware(config)
+            clock = SystemClock()
+            rig = open_hardware(config, clock=clock, operator=person_at_terminal(clock, out))
         if not stop.requested:
             stack.enter_context(rig)
             sequence.check(rig)

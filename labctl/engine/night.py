@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from drivers.cryostage.base import CryostageStatus
-from drivers.errors import InstrumentError
+from drivers.errors import InstrumentCancelledError, InstrumentError
 from labctl.engine.engine import Engine
 from labctl.engine.recorder import PointListener, Recorder, Truth
 from labctl.engine.schedule import Progress, Standing
@@ -16,6 +16,7 @@ from labctl.engine.sequence_file import Sequence
 from labctl.photons.tag_file import TagWriter
 from labctl.rig.beam_device import BeamDevice
 from labctl.rig.devices import Device, Soft
+from labctl.rig.hand_device import HandDevice
 from labctl.rig.light_devices import CoolerDevice, CountersDevice, FibreDevice, SpectrumDevice
 from labctl.rig.rig import Rig, SafetyStep
 from labctl.rig.stage_device import StageDevice
@@ -97,7 +98,9 @@ class Night:
         progress, shutter = Soft("progress", **common), Soft("shutter", **common)
         progress.listeners.append(self.progress.announce)
         self._steps = progress
+        hands = {name: HandDevice(setting, **common) for name, setting in rig.by_hand.items()}
         return {
+            **hands,
             "cryostage": StageDevice(rig.cryostage, watch=on_temperature, **common),
             "xray_tube": BeamDevice(rig.xray_tube, **common),
             "light_path": FibreDevice(rig.light_path, **common),
@@ -115,6 +118,7 @@ class Night:
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self._rig.xray_tube.dose.begin_sample(self._sequence.parameters.sample.name)
         self._future = self._engine.start(
             self._sequence.module.plan(self._sequence.parameters, self._devices)
         )
@@ -160,7 +164,7 @@ class Night:
         """Why the plan failed; empty if it ended well or was asked to stop."""
         error = self._future.exception(0) if self._future is not None and self._future.done() else None
         cause = root_cause(error)
-        if cause is None or isinstance(cause, StopRequestedError):
+        if cause is None or isinstance(cause, StopRequestedError | InstrumentCancelledError):
             return ""
         if isinstance(cause, InstrumentError | OSError):
             return str(cause)

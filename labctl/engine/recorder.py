@@ -202,7 +202,9 @@ def _readings(events: _Point) -> dict[str, dict[str, Any]]:
     for name, key in events.keys.items():
         if key["dtype"] != "number" or "units" not in key:
             continue
-        values = events.values("spectrum", name) + events.values("g2", name)
+        # What a person has entered is read once, at the end of the point.
+        streams = ("point",) if key["source"] == "entered" else ("spectrum", "g2")
+        values = [value for stream in streams for value in events.values(stream, name)]
         if values:
             found[name] = {"value": float(np.mean(values)), "unit": key["units"], "source": key["source"]}
     return found

@@ -13,6 +13,8 @@ from drivers.clock import Clock
 from drivers.cryostage.base import Cryostage
 from drivers.errors import InstrumentConnectionError, InstrumentError
 from drivers.light_path.base import LightPath
+from drivers.operator import Operator
+from drivers.operator_setting.confirmed import OperatorSetting
 from drivers.registry import load_driver
 from drivers.spectrometer.base import Spectrometer
 from drivers.time_tagger.base import TimeTagger
@@ -55,6 +57,7 @@ class Rig:
         clock: The experiment's clock.
         addresses: Addresses to use instead of the rig file's, by kind (the simulated rig's).
         vendors: Vendor modules to use instead of the installed ones, by kind.
+        operator: The person whom drivers of parts moved by hand ask; None: nobody is there.
     """
 
     def __init__(
@@ -64,12 +67,15 @@ class Rig:
         clock: Clock,
         addresses: Mapping[str, str] | None = None,
         vendors: Mapping[str, Any] | None = None,
+        operator: Operator | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
         self._addresses = dict(addresses or {})
         self._vendors = dict(vendors or {})
+        self._operator = operator
         self._instruments: dict[str, Instrument] = {}
+        self._by_hand: dict[str, OperatorSetting] = {}
         self._safety_lock = threading.Lock()
 
     def open(self) -> None:
@@ -98,18 +104,28 @@ class Rig:
                 # A driver that uses another instrument says so when that one is not open.
                 self._instruments.pop(kind, None)
                 errors[kind] = InstrumentConnectionError(kind, f"needs {error} to be open")
+        for name, settings in self.config.general.by_hand.items():
+            setting = OperatorSetting(name, settings, clock=self.clock, vendor=self._operator)
+            try:
+                setting.open()
+            except InstrumentError as error:
+                errors[name] = error
+            self._by_hand[name] = setting
         return errors
 
     def _make(self, config: InstrumentConfig) -> Instrument:
         settings = config.settings
         if config.kind in self._addresses and "address" in type(settings).model_fields:
             settings = settings.model_copy(update={"address": self._addresses[config.kind]})
+        driver = load_driver(config.kind, config.driver)
         arguments: dict[str, Any] = {"clock": self.clock}
-        if config.kind in self._vendors:
+        if driver.asks_operator:
+            arguments["vendor"] = self._operator
+        elif config.kind in self._vendors:
             arguments["vendor"] = self._vendors[config.kind]
         if config.kind == "light_path":
             arguments["partners"] = dict(self._instruments)
-        return load_driver(config.kind, config.driver)(config.kind, settings, **arguments)
+        return driver(config.kind, settings, **arguments)
 
     def close(self) -> None:
         """Close every instrument, the light path first and the tube last; errors do not stop the others."""
@@ -144,6 +160,11 @@ class Rig:
     def instruments(self) -> Mapping[str, Instrument]:
         """The open instruments by kind."""
         return dict(self._instruments)
+
+    @property
+    def by_hand(self) -> Mapping[str, OperatorSetting]:
+        """Settings that a person makes (iris, lamp, excitation), by their names in the rig file."""
+        return dict(self._by_hand)
 
     @property
     def xray_tube(self) -> XrayTube:

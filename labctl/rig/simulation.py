@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from drivers.clock import SystemClock
+from drivers.clock import Clock
 from drivers.light_path.kymera_flipper import KymeraFlipperSettings
+from drivers.operator import Operator
 from labctl.config import RigConfig
 from labctl.emission.sample import SampleError, load_sample
 from labctl.errors import InputError
@@ -22,17 +23,15 @@ from simulators.settings import SimulationSettings
 from simulators.swabian_api import vendor_module
 
 
-def open_hardware(config: RigConfig) -> Rig:
-    """The rig on real instruments; not opened yet."""
-    return Rig(config, clock=SystemClock())
+def open_hardware(config: RigConfig, *, clock: Clock, operator: Operator | None = None) -> Rig:
+    """The rig on real instruments; not opened yet.
 
-
-def _wiring(config: RigConfig) -> Wiring:
-    """The simulated spectrograph's flipper as the rig file has it wired; none with another driver."""
-    path = config.instruments["light_path"]
-    if not isinstance(path.settings, KymeraFlipperSettings):
-        return Wiring(flipper=None)
-    return Wiring(path.settings.flipper, path.settings.spectrometer_port)
+    Args:
+        config: The rig file.
+        clock: The experiment's clock.
+        operator: The person who moves what no motor moves; None: nobody is there.
+    """
+    return Rig(config, clock=clock, operator=operator)
 
 
 class Simulation:
@@ -84,9 +83,13 @@ class Simulation:
         vendors: dict[str, Any] = {"time_tagger": vendor_module(simulated.link)}
         if self._config.instruments["cryostage"].driver == "linkam-sdk":
             vendors["cryostage"] = SimulatedSdk(simulated.link)
-        if self._config.instruments["light_path"].driver == "manual":
-            vendors["light_path"] = SimulatedOperator(simulated.link, simulated.clock)
-        return Rig(self._config, clock=simulated.clock, addresses=addresses, vendors=vendors)
+        return Rig(
+            self._config,
+            clock=simulated.clock,
+            addresses=addresses,
+            vendors=vendors,
+            operator=SimulatedOperator(simulated.link, simulated.clock),
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -96,3 +99,11 @@ class Simulation:
     def truth(self, temperature_K: float) -> dict[str, float | None]:
         """What a fit should find at this temperature."""
         return true_values(self._sample.emission(temperature_K))
+
+
+def _wiring(config: RigConfig) -> Wiring:
+    """The simulated spectrograph's flipper as the rig file has it wired; none with another driver."""
+    path = config.instruments["light_path"]
+    if not isinstance(path.settings, KymeraFlipperSettings):
+        return Wiring(flipper=None)
+    return Wiring(path.settings.flipper, path.settings.spectrometer_port)
