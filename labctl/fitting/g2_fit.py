@@ -11,7 +11,7 @@ parameters, after division by the Fano factor (1 + mu)^2 of the peak.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -143,6 +143,8 @@ class G2Options:
     Args:
         response_sigma_s: Standard deviation of the start-stop timing response.
         fraction: Coupled share of the light from the spectrum; None where there is none.
+        hidden_fraction: With one lifetime: coupled share that the spectrum could have missed. The lifetime's
+            error then holds how far it moves when a second one of up to this share is allowed.
         pin: ``"prior"`` uses its error, ``"fixed"`` holds it, ``"free"`` ignores it.
         n_lifetimes: 1 or 2; None chooses.
         form: Exact pair density, or the naive double exponential of some papers.
@@ -156,6 +158,7 @@ class G2Options:
 
     response_sigma_s: float
     fraction: Value | None = None
+    hidden_fraction: float = 0.0
     pin: Pin = "prior"
     n_lifetimes: int | None = None
     form: Form = "exact"
@@ -317,6 +320,8 @@ def _result(
             f"{histogram.blocks.pairs.shape[0]} time blocks are too few for errors from their scatter "
             f"({MIN_BLOCKS} asked for): counting errors times 1 + mu were used"
         )
+    if n == 1 and options.hidden_fraction > 0.0:
+        covariance = _with_hidden(histogram, options, solution, mu_model, covariance)
     if n == 2:
         covariance = _widened(histogram, options, solution, mu_model, covariance)
     estimates = Estimates(solution.names, solution.values, covariance)
@@ -344,6 +349,22 @@ def _result(
         at_bound=solution.at_bound,
         warnings=(*warnings, *estimates.degenerate_pairs()),
     )
+
+
+def _with_hidden(
+    histogram: Histogram, options: G2Options, one: Solution, mu_model: float, covariance: Array
+) -> Array:
+    """The lifetime's error with the shift that a second component below the spectrum's sight makes in it."""
+    unseen = replace(options, fraction=Value(0.0, options.hidden_fraction), pin="prior")
+    two = _solve(histogram, unseen, 2, one.values[[1, -2, 2]], mu=mu_model)
+    if not two.converged:
+        return covariance
+    index = one.names.index("lifetime_s")
+    share, fast, slow = (float(x) for x in two.values[2:5])
+    main = slow if share < 0.5 else fast
+    result = covariance.copy()
+    result[index, index] += (main - float(one.values[index])) ** 2
+    return result
 
 
 def _widened(

@@ -96,6 +96,7 @@ def fit_point(
         G2Options(
             response_sigma_s=response_sigma_s,
             fraction=share,
+            hidden_fraction=light.hidden_fraction if light is not None else 0.0,
             pin=pin,
             n_lifetimes=2 if share is not None and _significant(share) else None,
             form=form,
@@ -145,7 +146,9 @@ def _try_g2(pairs: PairBlocks | None, options: G2Options, warnings: list[str]) -
         if options.n_lifetimes != 2:
             return None
         # Two lifetimes that the data cannot hold apart: one may still be sound.
-        return _try_g2(pairs, replace(options, n_lifetimes=1), warnings)
+        share = options.fraction
+        unseen = share.value + share.error if share is not None else 0.0
+        return _try_g2(pairs, replace(options, n_lifetimes=1, hidden_fraction=min(unseen, 0.2)), warnings)
     warnings.extend(f"g2: {warning}" for warning in fit.warnings)
     return fit
 

@@ -54,6 +54,8 @@ class SpectrumFit:
             ``skew``); per further peak ``fraction``, ``shift_eV``, ``coupled_width_eV`` (and
             ``coupled_skew``), from the second one on with ``_2`` and so on.
         goodness: Chi-squared of the residuals by the camera's noise.
+        hidden_fraction: With one peak, the share of the light that a second one could still hold unseen
+            (value and error of the rejected second peak together); 0 where two were found.
         bic_gain: BIC of one peak less BIC of two (0 if two were not tried); above 10 decides for two.
         mean_pixel_eV: Pixel width to which the background refers.
         warnings: What limits the result.
@@ -64,6 +66,7 @@ class SpectrumFit:
     estimates: Estimates
     goodness: Goodness
     bic_gain: float
+    hidden_fraction: float
     mean_pixel_eV: float
     warnings: tuple[str, ...]
 
@@ -110,6 +113,7 @@ class SpectrumFit:
             "estimates": self.estimates.to_dict(),
             "goodness": self.goodness.to_dict(),
             "bic_gain": self.bic_gain,
+            "hidden_fraction": self.hidden_fraction,
             "mean_pixel_eV": self.mean_pixel_eV,
             "warnings": list(self.warnings),
         }
@@ -123,6 +127,7 @@ class SpectrumFit:
             estimates=Estimates.from_dict(fields["estimates"]),
             goodness=Goodness.from_dict(fields["goodness"]),
             bic_gain=float(fields["bic_gain"]),
+            hidden_fraction=float(fields.get("hidden_fraction", 0.0)),
             mean_pixel_eV=float(fields["mean_pixel_eV"]),
             warnings=tuple(fields["warnings"]),
         )
@@ -160,7 +165,8 @@ def fit_spectrum(
     _require_peak(fits[1], measured)
     chosen = n_peaks or _choose(fits, measured)
     gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 2 in fits else 0.0
-    return _result(measured, fits[chosen], chosen, line_shape, gain, tuple(notes))
+    hidden = _hidden_fraction(fits[2]) if chosen == 1 and 2 in fits else 0.0
+    return _result(measured, fits[chosen], chosen, line_shape, (gain, hidden), tuple(notes))
 
 
 def _require_light(measured: EnergySpectrum, n_peaks: int, line_shape: LineShape) -> None:
@@ -270,6 +276,16 @@ def _bic(solution: Solution, measured: EnergySpectrum) -> float:
     return _penalised(solution) + len(solution.parameters) * math.log(measured.energy_eV.size)
 
 
+def _hidden_fraction(two: Solution) -> float:
+    """What the smaller of two peaks that were not significant could hold, 0.2 at most."""
+    share = float(two.values[two.names.index("fraction")])
+    try:
+        error = math.sqrt(float(two.covariance()[two.names.index("fraction"), two.names.index("fraction")]))
+    except np.linalg.LinAlgError:
+        error = 0.0
+    return min(min(share, 1.0 - share) + error, 0.2)
+
+
 def _choose(fits: dict[int, Solution], measured: EnergySpectrum) -> int:
     """Number of peaks by the criterion of the module's docstring."""
     chosen = min(fits)
@@ -299,9 +315,10 @@ def _result(
     solution: Solution,
     n_peaks: int,
     line_shape: LineShape,
-    gain: float,
+    gain_and_hidden: tuple[float, float],
     notes: tuple[str, ...],
 ) -> SpectrumFit:
+    gain, hidden = gain_and_hidden
     what = f"spectrum with {n_peaks} peaks"
     require_converged(solution, what)
     covariance = covariance_or_refuse(solution, what)
@@ -323,6 +340,7 @@ def _result(
         estimates=estimates,
         goodness=goodness,
         bic_gain=gain if math.isfinite(gain) else 0.0,
+        hidden_fraction=hidden,
         mean_pixel_eV=float(np.interp(estimates["energy_eV"], measured.energy_eV, measured.pixel_eV)),
         warnings=(*warnings, *estimates.degenerate_pairs()),
     )
