@@ -30,6 +30,7 @@ from labctl.fitting.estimates import (
     software,
 )
 from labctl.fitting.g2_start import first_guess, require_pairs
+from labctl.fitting.g2_warnings import limit_warnings
 from labctl.fitting.histogram import MIN_BLOCKS, Histogram
 from labctl.fitting.pair_model import Form, PairModel
 from labctl.fitting.profile import profile_interval
@@ -40,8 +41,6 @@ from labctl.photons.g2 import PairBlocks
 Array = NDArray[np.float64]
 Pin = Literal["prior", "fixed", "free"]
 
-MU_WARNING = 0.02
-"""Detected photons per burst and detector from which dead time visibly shortens lifetimes."""
 SPAD_DEAD_TIME_S = 77e-9
 
 
@@ -335,7 +334,7 @@ def _result(
             f"model does not describe the histogram (chi2 {goodness.chi2:.0f} for {goodness.dof}): "
             "errors hold for a right model only"
         )
-    warnings += _limits(estimates, histogram, options, n, mu, mu_model)
+    warnings += limit_warnings(estimates, histogram, options, n, mu, mu_model)
     return G2Fit(
         n_lifetimes=n,
         form=options.form,
@@ -395,29 +394,3 @@ def _widened(
         ends = [abs(end - best) for end in (interval.low, interval.high) if end is not None]
         scale[i] = max([1.0, *(end / sigma for end in ends)])
     return np.asarray(covariance * np.outer(scale, scale))
-
-
-def _limits(
-    estimates: Estimates, histogram: Histogram, options: G2Options, n: int, mu: Value, mu_model: float
-) -> list[str]:
-    """Warnings about window, response and dead time."""
-    found = []
-    slow = estimates["lifetime_slow_s" if n == 2 else "lifetime_s"]
-    fast = estimates["lifetime_fast_s"] if n == 2 else slow
-    slow, fast = max(slow, fast), min(slow, fast)
-    delay = estimates["delay_s"]
-    reach = min(float(histogram.edges_s[-1]) - delay, delay - float(histogram.edges_s[0]))
-    if reach < 5.0 * slow:
-        found.append(f"window reaches {reach * 1e9:.1f} ns from the peak, less than 5 lifetimes: widen it")
-    if fast < 0.3 * estimates["response_sigma_s"]:
-        found.append("a lifetime is far below the timing response: its value hangs on the response given")
-    if n == 2 and estimates["lifetime_fast_s"] > estimates["lifetime_slow_s"]:
-        found.append("the coupled light came out slower than the uncoupled: lifetimes and fraction disagree")
-    if mu.value > MU_WARNING and mu_model == 0.0 and options.dead_time_s > 0.0:
-        found.append(
-            f"{mu.value:.3f} photons per burst and detector: dead time shortens the lifetimes by roughly "
-            f"{30 * mu.value:.1f} %; attenuate the light or fit with the dead time"
-        )
-    if mu_model > 0.3:
-        found.append(f"{mu.value:.2f} photons per burst and detector: the dead-time correction is large")
-    return found
