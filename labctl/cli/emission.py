@@ -147,14 +147,14 @@ def _draw(path: Path, sample: Sample, emission: Emission, args: argparse.Namespa
             energy, part.weight * model.line_per_eV(part, energy), alpha=0.35, label=part.name
         )
     spectrum.set(xlabel="photon energy (eV)", ylabel="spectrum (1/eV)")
-    spectrum.legend(frameon=False)
+    spectrum.margins(y=0.25)
+    spectrum.legend(frameon=False, loc="upper left")
     slowest = max(part.lifetime_s for part in emission.components)
     sigma = args.response_ps * 1e-12
     time = np.linspace(-0.5 * slowest, 6.0 * slowest, 1200)
-    decay.semilogy(
-        time * 1e9, np.maximum(model.decay_per_s(emission, time, sigma_s=sigma), 1e3) * 1e-9, "k", lw=1
-    )
-    decay.set(xlabel="time (ns)", ylabel="decay (1/ns)")
+    curve = model.decay_per_s(emission, time, sigma_s=sigma) * 1e-9
+    decay.semilogy(time * 1e9, np.where(curve > 0.0, curve, np.nan), "k", lw=1)
+    decay.set(xlabel="time (ns)", ylabel="decay (1/ns)", ylim=(3e-5 * curve.max(), 2.0 * curve.max()))
     lag = np.linspace(-6.0 * slowest, 6.0 * slowest, 2401)
     contrast = _contrast(sample, args)
     if contrast is None:
@@ -164,9 +164,9 @@ def _draw(path: Path, sample: Sample, emission: Emission, args: argparse.Namespa
         exact = model.g2(emission, lag, contrast_s=contrast, sigma_s=sigma)
         naive = model.naive_g2(emission, lag, contrast_s=contrast, sigma_s=sigma)
         correlation.plot(lag * 1e9, exact, "k", lw=1, label="exact")
-        correlation.plot(lag * 1e9, naive, "C3--", lw=1, label="naive double exponential")
+        correlation.plot(lag * 1e9, naive, "C3--", lw=1, label="naive")
         correlation.set(ylabel="g2")
-        correlation.legend(frameon=False)
+        correlation.legend(frameon=False, loc="upper left")
     correlation.set(xlabel="lag (ns)")
     figure.suptitle(f"{sample.title}, {args.temperature:g} K")
     figure.savefig(path, dpi=150)
