@@ -20,6 +20,7 @@ from labctl.photons.pieces import Pieces, check_chunk
 
 _TILE = 8192
 _SERIES = 1 << 15
+_BATCH = 1 << 12
 _HISTORY = 2 * PER_OCTAVE
 
 
@@ -108,6 +109,7 @@ class LogCorrelator:
     def result(self) -> tuple[LogG2, LogG2]:
         """Give (lags >= 0, lags < 0 as positive numbers) so far; equal for an auto-correlation."""
         block = self._pieces.present()
+        self._levels.flush()
         return (
             _join(self._exact.part(0, block.duration_ps, block.edges), self._levels.part(0)),
             _join(self._exact.part(1, block.duration_ps, block.edges), self._levels.part(1)),
@@ -128,7 +130,6 @@ class _ExactPart:
         self.reach = limit + abs(pair.stop_delay_ps)
         self._half = 1 + PER_OCTAVE * (limit.bit_length() - 1) + 1
         self._histogram = np.zeros(2 * self._half, np.uint64)
-        self._slots = np.zeros(1024, np.uint32)
         self._totals = [0, 0]
         self._capacity = 0
         self._starts = self._stops = np.zeros(0, np.int64)
@@ -187,15 +188,16 @@ class _ExactPart:
         begin, now = int(stamps[first]), int(stamps[last - 1])
         self._starts[0] = self._stops[0] = begin - self.reach - 1
         delay = pair.stop_delay_ps
+        buffers = (self._survivors, self._slots, self._histogram)
         start_first, stop_first = self._limit - delay - 1, self._limit + delay - 1
         log_loop.count_log_pairs(
             self._stops, self._starts_before, before[1], ends[1], self._starts,
-            start_first, 1, delay, self._limit, self._slots, self._histogram,
+            start_first, 1, delay, self._limit, *buffers,
         )  # fmt: skip
         if not pair.same_channel:
             log_loop.count_log_pairs(
                 self._starts, self._stops_before, before[0], ends[0], self._stops,
-                stop_first, -1, delay, self._limit, self._slots, self._histogram,
+                stop_first, -1, delay, self._limit, *buffers,
             )  # fmt: skip
         self._filled[0] = pair_loop.keep_reachable(self._starts, ends[0], now, self.reach)
         self._filled[1] = (
@@ -210,6 +212,8 @@ class _ExactPart:
         self._starts = np.zeros(capacity + 1, np.int64)
         self._starts[: len(starts)] = starts
         self._stops_before = np.zeros(capacity + 1, np.uint32)
+        self._survivors = np.zeros(capacity + 1, np.uint32)
+        self._slots = np.zeros(capacity + 1, np.uint32)
         if self._pair.same_channel:
             self._stops, self._starts_before = self._starts, self._stops_before
             return
@@ -240,20 +244,21 @@ class _Levels:
         self._slack = (abs(pair.stop_delay_ps) >> width_bits) + 2
         self._room = _SERIES + self._slack
         size = _HISTORY + self._room + self._slack
-        self._series = [[np.zeros(size, np.int64) for _ in range(2)] for _ in range(octaves)]
+        self._series = [[np.zeros(size, np.int32) for _ in range(2)] for _ in range(octaves)]
         self._sums = np.zeros((2, octaves, 4, PER_OCTAVE), np.int64)
+        self._filled = [0] * octaves
         self.begin_piece(0)
 
     def begin_piece(self, begin_ps: int) -> None:
-        """Forget everything: no product may reach across the beginning of a piece."""
+        """Begin anew: no product may reach across the beginning of a piece."""
+        self.flush()
         # The piece of both channels that a whole coarse bin sees begins with the later of the two.
         begin = max(begin_ps, begin_ps + self._pair.stop_delay_ps)
-        self._origin = -((-begin) >> self._width_bits)
-        # Each level's first bin must begin on a multiple of its own width.
+        self._at = [-((-begin) >> self._width_bits)]
         self._filled = [0] * self._octaves
         self._valid = [_HISTORY] * self._octaves
-        self._at = [self._origin]
         for level in range(1, self._octaves):
+            # Each level's first bin must begin on a multiple of its own width.
             self._at.append((self._at[level - 1] + 1) >> 1)
         for series in self._series:
             for one in series:
@@ -266,12 +271,22 @@ class _Levels:
         if not self._octaves:
             return
         complete = min(end_ps, end_ps + self._pair.stop_delay_ps) >> self._width_bits
-        while first < last or self._at[0] < complete:
+        while True:
             room_end = self._at[0] + self._room
             until = first + int(np.searchsorted(stamps[first:last], room_end << self._width_bits))
             self._bin(stamps, channels, first, until)
             first = until
-            self._advance(0, min(complete, room_end) - self._at[0])
+            self._filled[0] = max(min(complete, room_end) - self._at[0], 0)
+            if first >= last and complete <= room_end:
+                break
+            self._process(0)
+        if self._filled[0] >= _BATCH:
+            self._process(0)
+
+    def flush(self) -> None:
+        """Add the products of all complete bins."""
+        for level in range(self._octaves):
+            self._process(level)
 
     def part(
         self, side: int
@@ -305,18 +320,20 @@ class _Levels:
                 low += int(np.searchsorted(stamps[first:last], (self._at[0] << self._width_bits) - shift))
             log_loop.bin_tags(stamps, channels, low, last, channel, shift, self._width_bits, origin, one)
 
-    def _advance(self, level: int, bins: int) -> None:
-        """Bins ``[at, at + bins)`` of a level are complete: add products, hand pairs upwards, shift."""
+    def _process(self, level: int) -> None:
+        """Add the products of a level's complete bins, hand pairs of bins upwards, and shift."""
+        bins = self._filled[level]
         if bins <= 0:
             return
         starts, stops = self._series[level]
-        end = _HISTORY + bins
         sums = self._sums[:, level]
+        end = _HISTORY + bins
         log_loop.add_products(starts, stops, _HISTORY, end, self._valid[level], *sums[0])
         log_loop.add_products(stops, starts, _HISTORY, end, self._valid[level], *sums[1])
         if level + 1 < self._octaves:
             self._hand_up(level, bins)
         self._at[level] += bins
+        self._filled[level] = 0
         self._valid[level] = max(self._valid[level] - bins, 0)
         kept = _HISTORY + (self._slack if level == 0 else 0)
         for one in (starts, stops):
@@ -324,14 +341,17 @@ class _Levels:
             one[kept : kept + bins] = 0
 
     def _hand_up(self, level: int, bins: int) -> None:
-        at, above = self._at[level], self._at[level + 1]
-        first = 2 * above - at
-        last = first + ((bins - first) // 2) * 2 if bins > first else first
-        if last <= first:
+        above = level + 1
+        first = 2 * (self._at[above] + self._filled[above]) - self._at[level]
+        pairs = (bins - first) // 2
+        if pairs <= 0:
             return
-        for fine, coarse in zip(self._series[level], self._series[level + 1], strict=True):
-            log_loop.halve(fine, _HISTORY + first, _HISTORY + last, coarse, _HISTORY)
-        self._advance(level + 1, (last - first) // 2)
+        begin = _HISTORY + first
+        for fine, coarse in zip(self._series[level], self._series[above], strict=True):
+            log_loop.halve(fine, begin, begin + 2 * pairs, coarse, _HISTORY + self._filled[above])
+        self._filled[above] += pairs
+        if self._filled[above] >= _BATCH:
+            self._process(above)
 
 
 def _join(

@@ -17,6 +17,16 @@ ZERO_SLOT = 0
 
 
 @compiled
+def log_slot(lag: int, limit: int, half: int) -> int:
+    """Slot of a signed lag; the last slot of each half takes what lies beyond the limit."""
+    size = abs(lag)
+    slot = (np.float64(size).view(np.uint64) >> u64(48)) - u64(1023 * PER_OCTAVE - 1)
+    slot = u64(ZERO_SLOT) if size == 0 else slot
+    slot = slot if size < limit else u64(half - 1)
+    return slot + u64(half) if lag < 0 else slot  # type: ignore[no-any-return]
+
+
+@compiled
 def count_log_pairs(
     later: NDArray[np.int64],
     before: NDArray[np.uint32],
@@ -27,37 +37,36 @@ def count_log_pairs(
     sign: int,
     delay: int,
     limit: int,
+    survivors: NDArray[np.uint32],
     slots: NDArray[np.uint32],
     histogram: NDArray[np.uint64],
 ) -> None:
     """Count the pairs of ``later[first:last]`` with earlier tags at signed lags below ``limit``.
 
     The first half of ``histogram`` takes lags >= 0, the second half lags < 0; each half ends with a slot
-    for what lies beyond the limit. ``earlier[0]`` must be out of everybody's reach.
+    for what lies beyond the limit. ``earlier[0]`` must be out of everybody's reach. In rounds, as
+    `pair_loop.count_pairs`.
     """
     one = u64(1)
-    half = u64(len(histogram) // 2)
-    room = u64(len(slots))
+    half = len(histogram) // 2
+    alive = u64(0)
     for i in range(u64(first), u64(last)):
-        stamp = later[i]
-        nearest = u64(before[i]) - one
-        farthest = nearest
-        while stamp - earlier[farthest] <= reach:
-            farthest -= one
-        begin = farthest + one
-        while begin <= nearest:
-            # Slots first, counts after: an update of the histogram stalls the loads that follow it.
-            end = min(nearest + one, begin + room)
-            for j in range(begin, end):
-                lag = delay + sign * (stamp - earlier[j])
-                size = abs(lag)
-                slot = (np.float64(size).view(np.uint64) >> u64(48)) - u64(1023 * PER_OCTAVE - 1)
-                slot = u64(ZERO_SLOT) if size == 0 else slot
-                slot = slot if size < limit else half - one
-                slots[j - begin] = slot + half if lag < 0 else slot
-            for j in range(end - begin):
-                histogram[u64(slots[j])] += one
-            begin = end
+        survivors[alive] = i
+        alive += u64(later[i] - earlier[u64(before[i]) - one] <= reach)
+    back = one
+    while alive > 0:
+        still = u64(0)
+        for q in range(alive):
+            i = u64(survivors[q])
+            j = u64(before[i]) - back
+            stamp = later[i]
+            slots[q] = log_slot(delay + sign * (stamp - earlier[j]), limit, half)
+            survivors[still] = i
+            still += u64(stamp - earlier[j - one] <= reach)
+        for q in range(alive):
+            histogram[u64(slots[q])] += one
+        alive = still
+        back += one
 
 
 @compiled
@@ -70,21 +79,17 @@ def bin_tags(
     shift_ps: int,
     width: int,
     origin: int,
-    counts: NDArray[np.int64],
-) -> int:
-    """Add the tags of a channel to the coarse bins that begin at bin ``origin``; give their number."""
-    found = 0
+    counts: NDArray[np.int32],
+) -> None:
+    """Add the tags of a channel to the coarse bins that begin at bin ``origin``."""
     for i in range(u64(first), u64(last)):
-        if channels[i] == channel:
-            counts[u64(((stamps[i] + shift_ps) >> width) - origin)] += 1
-            found += 1
-    return found
+        counts[u64(((stamps[i] + shift_ps) >> width) - origin)] += np.int32(channels[i] == channel)
 
 
 @compiled
 def add_products(
-    earlier: NDArray[np.int64],
-    later: NDArray[np.int64],
+    earlier: NDArray[np.int32],
+    later: NDArray[np.int32],
     first: int,
     last: int,
     valid: int,
@@ -98,20 +103,36 @@ def add_products(
     Bins before ``valid`` are not part of this piece of record. The sums of the factors go with each lag:
     they are its symmetric normalisation.
     """
+    # Sums over neighbouring ranges differ by a bin or two: one long sum, then steps.
+    sum_earlier = i64(0)
+    sum_later = i64(0)
+    from_earlier, from_later, upto = first - PER_OCTAVE, first, last - PER_OCTAVE
+    for i in range(from_earlier, upto):
+        sum_earlier += i64(earlier[i])
+    for i in range(from_later, last):
+        sum_later += i64(later[i])
     for k in range(PER_OCTAVE):
         apart = PER_OCTAVE + k
         begin = max(first, valid + apart)
+        while upto > last - apart:
+            upto -= 1
+            sum_earlier -= i64(earlier[upto])
+        while from_earlier > begin - apart:
+            from_earlier -= 1
+            sum_earlier += i64(earlier[from_earlier])
+        while from_earlier < min(begin - apart, upto):
+            sum_earlier -= i64(earlier[from_earlier])
+            from_earlier += 1
+        while from_later < min(begin, last):
+            sum_later -= i64(later[from_later])
+            from_later += 1
         if begin >= last:
             continue
         product = i64(0)
-        sum_earlier = i64(0)
-        sum_later = i64(0)
         a = earlier[begin - apart : last - apart]
         b = later[begin:last]
         for i in range(len(b)):
-            product += a[i] * b[i]
-            sum_earlier += a[i]
-            sum_later += b[i]
+            product += i64(a[i]) * i64(b[i])
         products[k] += product
         earlier_sums[k] += sum_earlier
         later_sums[k] += sum_later
@@ -119,7 +140,7 @@ def add_products(
 
 
 @compiled
-def halve(fine: NDArray[np.int64], first: int, last: int, coarse: NDArray[np.int64], at: int) -> None:
+def halve(fine: NDArray[np.int32], first: int, last: int, coarse: NDArray[np.int32], at: int) -> None:
     """Sum pairs of bins ``first:last`` (an even number of them) into ``coarse`` from ``at`` on."""
     for i in range((last - first) // 2):
         coarse[at + i] = fine[first + 2 * i] + fine[first + 2 * i + 1]
