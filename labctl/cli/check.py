@@ -12,16 +12,22 @@ from labctl.errors import InputError
 
 if TYPE_CHECKING:
     from labctl.rig.check import InstrumentReport
+    from labctl.rig.rig import Rig
 
 NAME = "check"
 HELP = "connect to each instrument of a rig file and say what is there, its state, and what is missing"
 
+SHOWN_MESSAGES = 12
 _QUIET = ("connected", "read_at_s", "faults", "state", "warnings")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("rig", type=Path, nargs="?", metavar="RIG.toml", help="the rig file")
+    parser.add_argument("--traffic", action="store_true", help="show the last messages of each line")
+    parser.add_argument(
+        "--save-traffic", type=Path, metavar="DIR", help="write all messages kept, a file for each instrument"
+    )
     parser.add_argument(
         "--simulate", action="store_true", help="check the simulated rig (default file: the simulated rig's)"
     )
@@ -49,10 +55,22 @@ def run(args: argparse.Namespace, out: Output) -> int:
         for report in check_rig(rig):
             reports.append(report)
             _say(report, out)
+        if args.traffic:
+            _show_traffic(rig, out)
+        if args.save_traffic is not None:
+            for path in rig.save_traffic(args.save_traffic):
+                out.say(f"Traffic: {path}")
     ill = [report.kind for report in reports if not report.well]
     out.say("All instruments are there and well." if not ill else f"Not well: {', '.join(ill)}.")
     out.result({"well": not ill, "instruments": [report.as_fields() for report in reports]})
     return 1 if ill else 0
+
+
+def _show_traffic(rig: Rig, out: Output) -> None:
+    for kind, log in rig.traffic().items():
+        out.say(f"Last messages of {kind}:")
+        for entry in log.entries(last=SHOWN_MESSAGES):
+            out.say(f"  {entry}")
 
 
 def _say(report: InstrumentReport, out: Output) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,9 @@ def _night(
         while night.running(wait_s=0.2) and not stop.requested:
             display.refresh()
         outcome = night.end()
+    # The last messages of each line tell, afterwards, what an instrument really said.
+    with suppress(OSError):
+        rig.save_traffic(run_directory.path / "traffic")
     _finish(run_directory, outcome, display, out)
     return {"done": DONE, "stopped": STOPPED, "failed": FAILED}[outcome.state] if outcome.safe else FAILED
 

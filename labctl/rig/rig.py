@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -18,6 +19,7 @@ from drivers.operator_setting.confirmed import OperatorSetting
 from drivers.registry import load_driver
 from drivers.spectrometer.base import Spectrometer
 from drivers.time_tagger.base import TimeTagger
+from drivers.traffic import TrafficLog
 from drivers.xray_tube.base import XrayTube
 from labctl.config import InstrumentConfig, RigConfig
 
@@ -152,6 +154,25 @@ class Rig:
             if "cryostage" in self._instruments:
                 steps.append(_attempt("stage held", self.cryostage.hold))
             return steps
+
+    def traffic(self) -> dict[str, TrafficLog]:
+        """What went over each line lately, by kind; instruments without a line are left out."""
+        logs = {kind: getattr(instrument, "traffic", None) for kind, instrument in self._instruments.items()}
+        return {kind: log for kind, log in logs.items() if isinstance(log, TrafficLog)}
+
+    def save_traffic(self, folder: Path) -> list[Path]:
+        """Write each instrument's traffic log to ``folder/KIND.txt``.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for kind, log in self.traffic().items():
+            path = folder / f"{kind}.txt"
+            log.save(path)
+            paths.append(path)
+        return paths
 
     def _get(self, kind: str, base: type[Kind]) -> Kind:
         return cast(Kind, self._instruments[kind])

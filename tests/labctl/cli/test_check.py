@@ -97,3 +97,15 @@ def test_real_rig_that_is_not_there_says_what_is_missing(tmp_path: Path) -> None
 def test_without_a_file_it_says_how() -> None:
     with pytest.raises(InputError, match="labctl check RIG"):
         call()
+
+
+def test_the_messages_of_each_line_can_be_shown_and_saved(tmp_path: Path) -> None:
+    folder = tmp_path / "traffic"
+    code, shown = call("--simulate", "--traffic", "--save-traffic", str(folder))
+    assert code == 0
+    assert "Last messages of cryostage:" in shown
+    saved = {path.stem for path in folder.iterdir()}
+    assert saved == {"xray_tube", "cryostage", "spectrometer", "time_tagger"}
+    lines = (folder / "cryostage.txt").read_text(encoding="utf-8").splitlines()
+    # The first thing a T95 hears on a new line is T and CR.
+    assert lines[1].split("\t")[2] == "54 0d"
