@@ -76,23 +76,21 @@ def correlate_log(parts: list[TagChunk], rate_Hz: float, longest: int) -> None:
 
 def store(parts: list[TagChunk], folder: Path, window: int, bin_ps: int, fits: int) -> None:
     """Write tags, correlate them, and fit ``fits`` times, as a live measurement does."""
-    from labctl.fitting.g2_fit import G2Options, fit_g2
+    from labctl.fitting.live import LiveG2Fit
     from labctl.fitting.value import Value
 
-    shutil.rmtree(folder, ignore_errors=True)
     correlator = PairCorrelator(1, 2, window_ps=window, bin_ps=bin_ps)
-    options = G2Options(
-        response_sigma_s=30e-12, fraction=Value(0.56, 0.01), n_lifetimes=2, dead_time_s=0.0, delay_s=0.0
-    )
+    live = LiveG2Fit(30e-12, fraction=Value(0.56, 0.01), delay_s=0.0)
     due = set(np.linspace(len(parts) // 4, len(parts) - 1, fits).astype(int)) if fits else set()
     with TagWriter(folder, channels={"A": 1, "B": 2}, attributes={}) as writer:
         for number, part in enumerate(parts):
             writer.write(part)
             correlator.push(part)
             if number % max(len(parts) // 25, 1) == 0:
+                # Time blocks, for the errors from their scatter.
                 correlator.end_block()
             if number in due:
-                fit_g2(correlator.blocks(), options)
+                live.update(correlator.blocks())
 
 
 class Peers:
@@ -126,6 +124,13 @@ class Peers:
     def close(self) -> None:
         if self._process is not None:
             self._process.communicate()
+
+
+def fresh(folder: str) -> Path:
+    """A new place to write to; deleting the last one is not part of the measurement."""
+    place = Path(folder) / "tags"
+    shutil.rmtree(place, ignore_errors=True)
+    return place
 
 
 def medians(rows: dict[str, list[float]], tags: int) -> dict[str, float]:
@@ -248,15 +253,15 @@ def run_live(records: Records, repeats: int) -> None:
             }
             # Ten fits a second of the time that the work takes.
             fits = 0
-            store(parts, Path(folder) / "tags", 100_000, 50, 1)
+            store(parts, fresh(folder), 100_000, 50, 1)
             for _repeat in range(repeats):
-                taken = seconds(store, parts, Path(folder) / "tags", 100_000, 50, 0)
+                taken = seconds(store, parts, fresh(folder), 100_000, 50, 0)
                 rows["store + correlate"].append(taken)
                 fits = max(round(10 * taken * 1.3), 1)
                 rows["store + correlate + fits"].append(
-                    seconds(store, parts, Path(folder) / "tags", 100_000, 50, fits)
+                    seconds(store, parts, fresh(folder), 100_000, 50, fits)
                 )
-                rows["store"].append(seconds(write_only, parts, Path(folder) / "tags"))
+                rows["store"].append(seconds(write_only, parts, fresh(folder)))
             size = sum(f.stat().st_size for f in (Path(folder) / "tags").iterdir())
             print(f"{case}: {size / tags:.2f} bytes per tag, {fits} fits per run")
             results[case] = medians(rows, tags)
@@ -264,7 +269,6 @@ def run_live(records: Records, repeats: int) -> None:
 
 
 def write_only(parts: list[TagChunk], folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
     with TagWriter(folder, channels={"A": 1, "B": 2}, attributes={}) as writer:
         for part in parts:
             writer.write(part)

@@ -37,13 +37,16 @@ def make_record(
 ) -> PairBlocks:
     """Correlate one record of Poisson bursts on two detectors."""
     length = round(seconds * 1e12)
-    bursts = np.sort(generator.random(generator.poisson(rate_Hz * seconds))) * length
+    # Only bursts that are seen at all: a Poisson number above 0 of photons on both detectors together.
+    seen = generator.poisson(rate_Hz * seconds * -math.expm1(-2 * mu))
+    photons = above_zero(generator, 2 * mu, seen)
+    times = np.repeat(generator.random(seen) * length, photons)
+    lifetime = np.where(generator.random(len(times)) < FAST_SHARE, FAST_S, SLOW_S) * 1e12
+    times = times + generator.exponential(1.0, len(times)) * lifetime
+    on_first = generator.random(len(times)) < 0.5
     tags = []
-    for channel in (1, 2):
-        owner = np.sort(generator.integers(0, len(bursts), generator.poisson(mu * len(bursts))))
-        lifetime = np.where(generator.random(len(owner)) < FAST_SHARE, FAST_S, SLOW_S) * 1e12
-        stamps = bursts[owner] + generator.exponential(1.0, len(owner)) * lifetime
-        stamps = np.sort(stamps)
+    for channel, mine in ((1, on_first), (2, ~on_first)):
+        stamps = np.sort(times[mine])
         if dead:
             stamps = alive(stamps)
         stamps = stamps + generator.normal(0, SIGMA_PS / math.sqrt(2), len(stamps))
@@ -60,6 +63,15 @@ def make_record(
         correlator.push(TagChunk(stamps[low:high], channels[low:high], begin, end))
         correlator.end_block()
     return correlator.blocks()
+
+
+def above_zero(generator: np.random.Generator, mean: float, size: int) -> np.ndarray:
+    """Poisson numbers given that they are not 0."""
+    numbers = np.arange(1, 60)
+    chance = np.cumsum(
+        np.exp(numbers * math.log(mean) - mean - np.array([math.lgamma(n + 1) for n in numbers]))
+    )
+    return 1 + np.searchsorted(chance / chance[-1], generator.random(size))
 
 
 @compiled
