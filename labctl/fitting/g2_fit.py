@@ -33,7 +33,7 @@ from labctl.fitting.g2_start import first_guess, require_pairs
 from labctl.fitting.g2_warnings import limit_warnings
 from labctl.fitting.histogram import MIN_BLOCKS, Histogram
 from labctl.fitting.pair_model import Form, PairModel
-from labctl.fitting.profile import profile_interval
+from labctl.fitting.profile import lopsided_covariance
 from labctl.fitting.solver import Parameter, PoissonCounts, Solution, solve
 from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks
@@ -322,7 +322,8 @@ def _result(
     if n == 1 and options.hidden_fraction > 0.0:
         covariance = _with_hidden(histogram, options, solution, mu_model, covariance)
     if n == 2:
-        covariance = _widened(histogram, options, solution, mu_model, covariance)
+        model = PairModel(histogram.edges_s, histogram.accidentals, 2, options.form, mu_model)
+        covariance = lopsided_covariance(model, PoissonCounts(histogram.counts), solution, covariance)
     estimates = Estimates(solution.names, solution.values, covariance)
     contrast = estimates.value("contrast_s")
     rate = 0.5 * sum(histogram.rates_per_s)
@@ -364,33 +365,3 @@ def _with_hidden(
     result = covariance.copy()
     result[index, index] += (main - float(one.values[index])) ** 2
     return result
-
-
-def _widened(
-    histogram: Histogram, options: G2Options, solution: Solution, mu_model: float, covariance: Array
-) -> Array:
-    """Errors of the lifetimes from the profile likelihood where the fast one is poorly known.
-
-    The likelihood of a weak fast component is lopsided: a fast lifetime that came out short has a small
-    curvature error and a long way up, and drags the slow one along. The longer side becomes the error;
-    correlations are kept.
-    """
-    index = solution.names.index("lifetime_fast_s")
-    bound = "lifetime_fast_s" in solution.at_bound
-    fast, error = float(solution.values[index]), math.sqrt(covariance[index, index])
-    if not bound and error < 0.15 * fast:
-        return covariance
-    model = PairModel(histogram.edges_s, histogram.accidentals, 2, options.form, mu_model)
-    statistic = PoissonCounts(histogram.counts)
-    plain = solution.covariance()
-    scale = np.ones(len(solution.values))
-    for i in [index + 1] if bound or error >= fast else [index, index + 1]:
-        if solution.names[i] in solution.at_bound:
-            continue
-        sigma = math.sqrt(covariance[i, i])
-        rise = max(float(covariance[i, i] / plain[i, i]), 0.5)
-        interval = profile_interval(model, statistic, solution, solution.names[i], rise=rise)
-        best = float(solution.values[i])
-        ends = [abs(end - best) for end in (interval.low, interval.high) if end is not None]
-        scale[i] = max([1.0, *(end / sigma for end in ends)])
-    return np.asarray(covariance * np.outer(scale, scale))

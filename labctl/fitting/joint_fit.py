@@ -30,6 +30,7 @@ from labctl.fitting.histogram import MIN_BLOCKS, Histogram
 from labctl.fitting.lines import LineShape
 from labctl.fitting.mixed import MixedData
 from labctl.fitting.pair_model import TWO_LIFETIMES, PairModel
+from labctl.fitting.profile import lopsided_covariance
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import GaussianData, Model, Parameter, PoissonCounts, Solution, solve
 from labctl.fitting.spectrum_fit import SpectrumFit, fit_spectrum
@@ -52,6 +53,7 @@ class JointFit:
         estimates: The spectrum's parameters, then the g2's (without ``fraction``, which is the spectrum's).
         spectrum_goodness, g2_goodness: Of each part.
         mu_model: Photons per burst of the dead-time correction.
+        at_bound: Parameters that ended on a bound; their errors are one-sided.
         warnings: What limits the result.
     """
 
@@ -59,6 +61,7 @@ class JointFit:
     spectrum_goodness: Goodness
     g2_goodness: Goodness
     mu_model: float
+    at_bound: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -72,9 +75,10 @@ class JointFit:
         return self.estimates.value("shift_eV")
 
     @property
-    def tau_fast_s(self) -> Value:
-        """Lifetime of the coupled light."""
-        return self.estimates.value("lifetime_fast_s")
+    def tau_fast_s(self) -> Value | None:
+        """Lifetime of the coupled light; None where it is known no better than to itself."""
+        fast = self.estimates.value("lifetime_fast_s")
+        return None if "lifetime_fast_s" in self.at_bound or fast.error >= fast.value else fast
 
     @property
     def tau_slow_s(self) -> Value:
@@ -89,6 +93,7 @@ class JointFit:
             "spectrum_goodness": self.spectrum_goodness.to_dict(),
             "g2_goodness": self.g2_goodness.to_dict(),
             "mu_model": self.mu_model,
+            "at_bound": list(self.at_bound),
             "warnings": list(self.warnings),
         }
 
@@ -100,6 +105,7 @@ class JointFit:
             Goodness.from_dict(fields["spectrum_goodness"]),
             Goodness.from_dict(fields["g2_goodness"]),
             float(fields["mu_model"]),
+            tuple(fields["at_bound"]),
             tuple(fields["warnings"]),
         )
 
@@ -232,6 +238,7 @@ class _Joint:
                 n_blocks=self.histogram.blocks.n_blocks,
                 fano=self.fano,
             )
+        covariance = lopsided_covariance(self.model, self.statistic, solution, covariance)
         pixels, pairs = self.statistic.split(solution.model)
         estimates = Estimates(solution.names, solution.values, covariance)
         return JointFit(
@@ -243,5 +250,6 @@ class _Joint:
                 self.histogram.counts, pairs, int(solution.free.sum()) - self.n_spectrum
             ),
             mu_model=self.mu,
+            at_bound=solution.at_bound,
             warnings=(*light.warnings, *warnings, *estimates.degenerate_pairs()),
         )

@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.fitting.solver import Model, Solution, Statistic, solve
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,39 @@ def profile_interval(
     step = math.sqrt(max(solution.covariance()[index, index], 0.0) * rise)
     ends = [_end(model, statistic, solution, index, direction * step, rise) for direction in (-1.0, 1.0)]
     return Interval(ends[0], ends[1])
+
+
+def lopsided_covariance(model: Model, statistic: Statistic, solution: Solution, covariance: Array) -> Array:
+    """Errors of two lifetimes from the profile likelihood where the fast one is poorly known.
+
+    The likelihood of a weak fast component is lopsided: a fast lifetime that came out short has a small
+    curvature error and a long way up, and drags the slow one along. Where its error is above 15 % the longer
+    side becomes the error (the lifetime itself where there is no end); correlations are kept.
+
+    Args:
+        model, statistic, solution: The fit, with parameters ``lifetime_fast_s`` and ``lifetime_slow_s``.
+        covariance: Its covariance; the rise asked of the deviance is scaled by its ratio to counting.
+    """
+    index = solution.names.index("lifetime_fast_s")
+    bound = "lifetime_fast_s" in solution.at_bound
+    fast, error = float(solution.values[index]), math.sqrt(covariance[index, index])
+    if not bound and error < 0.15 * fast:
+        return covariance
+    plain = solution.covariance()
+    scale = np.ones(len(solution.values))
+    slow = solution.names.index("lifetime_slow_s")
+    for i in [slow] if bound or error >= fast else [index, slow]:
+        if solution.names[i] in solution.at_bound:
+            continue
+        sigma = math.sqrt(covariance[i, i])
+        rise = max(float(covariance[i, i] / plain[i, i]), 0.5)
+        interval = profile_interval(model, statistic, solution, solution.names[i], rise=rise)
+        best = float(solution.values[i])
+        ends = [abs(end - best) for end in (interval.low, interval.high) if end is not None]
+        if interval.high is None:
+            ends.append(abs(best))
+        scale[i] = max([1.0, *(end / sigma for end in ends)])
+    return np.asarray(covariance * np.outer(scale, scale))
 
 
 def _end(
@@ -75,7 +111,7 @@ def _end(
 
 
 def _held(
-    model: Model, statistic: Statistic, solution: Solution, index: int, position: float, values: np.ndarray
+    model: Model, statistic: Statistic, solution: Solution, index: int, position: float, values: Array
 ) -> Solution | None:
     parameters = [p if p.fixed else p.at(float(v)) for p, v in zip(solution.parameters, values, strict=True)]
     own = solution.parameters[index]
