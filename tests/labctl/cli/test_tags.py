@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -12,11 +16,11 @@ import pytest
 from drivers.time_tagger.base import Gap, TagChunk
 from labctl.cli.main import main
 from labctl.photons.tag_file import TagWriter, read_tags
-from labctl.photons.tag_layout import FRAME
 
 DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 DOT = DATA / "hydraharp_t2_quantum_dot_hbt.ptu"
 EXPORT = DATA / "edinburgh_trpl_export.csv"
+TAGS = 5000
 real_data = pytest.mark.skipif(not DOT.exists(), reason="../shared/data is not beside the repository")
 
 
@@ -26,11 +30,11 @@ def record(tmp_path: Path) -> Path:
     folder = tmp_path / "tags"
     generator = np.random.Generator(np.random.PCG64(1))
     begin = 0
-    with TagWriter(folder, channels={"A": 1, "B": 2}, attributes={"rig": "made"}) as writer:
+    with TagWriter(folder, channels={"A": 1, "B": 2}, attributes={"rig": "made"}, flush_s=0.0) as writer:
         for _ in range(3):
-            stamps = begin + np.cumsum(generator.exponential(1e6, FRAME)).astype(np.int64)
+            stamps = begin + np.cumsum(generator.exponential(1e6, TAGS)).astype(np.int64)
             end = int(stamps[-1]) + 1
-            writer.write(TagChunk(stamps, generator.choice(np.array([1, 2], np.int32), FRAME), begin, end))
+            writer.write(TagChunk(stamps, generator.choice(np.array([1, 2], np.int32), TAGS), begin, end))
             begin = end
     return folder
 
@@ -52,7 +56,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str,
 
 def test_a_whole_record_is_called_whole(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, result, words = run(capsys, "check", str(record))
-    assert (code, result["whole"], result["tags"], result["gaps"]) == (0, True, 3 * FRAME, 0)
+    assert (code, result["whole"], result["tags"], result["gaps"]) == (0, True, 3 * TAGS, 0)
     assert "whole" in words
 
 
@@ -62,10 +66,10 @@ def test_damage_is_found_named_and_the_rest_saved(
     whole = list(read_tags(record))
     damage(record, 1)
     code, result, words = run(capsys, "check", str(record))
-    assert (code, result["whole"], result["tags_lost"]) == (1, False, FRAME)
+    assert (code, result["whole"], result["tags_lost"]) == (1, False, TAGS)
     assert "frame 1 of 3 is damaged" in words
     code, result, _ = run(capsys, "salvage", str(record), str(tmp_path / "saved"))
-    assert (code, result["tags"], result["tags_lost"]) == (0, 2 * FRAME, FRAME)
+    assert (code, result["tags"], result["tags_lost"]) == (0, 2 * TAGS, TAGS)
     saved = list(read_tags(tmp_path / "saved"))
     kept = [whole[0], whole[2]]
     np.testing.assert_array_equal(
@@ -114,22 +118,33 @@ def test_csv_and_photon_hdf5_hold_every_tag(
     assert run(capsys, "export", str(record), str(tmp_path / "a.xyz"))[0] == 2
 
 
-@pytest.mark.filterwarnings("ignore")
+PHCONVERT = """
+import sys, tables
+from phconvert.hdf5 import assert_valid_photon_hdf5
+for name in sys.argv[1:]:
+    with tables.open_file(name) as file:
+        assert_valid_photon_hdf5(file, require_rootformat=True)
+"""
+
+
 def test_phconvert_accepts_the_photon_hdf5_file(
     record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    phconvert = pytest.importorskip("phconvert.hdf5", reason="phconvert is not installed")
-    tables = pytest.importorskip("tables", reason="PyTables is not installed")
-    for channels in ("two", "one"):
-        target = tmp_path / f"{channels}.photon.h5"
-        source = record
-        if channels == "one":
-            source = tmp_path / "single"
-            with TagWriter(source, channels={"only": -3}, attributes={}) as writer:
-                writer.write(TagChunk(np.array([1, 2]), np.array([-3, -3], np.int32), 0, 10))
-        assert run(capsys, "export", str(source), str(target), "--description", "test")[0] == 0
-        with tables.open_file(str(target)) as file:
-            phconvert.assert_valid_photon_hdf5(file, require_rootformat=True)
+    if importlib.util.find_spec("phconvert") is None:
+        pytest.skip("phconvert is not installed")
+    single = tmp_path / "single"
+    with TagWriter(single, channels={"only": -3}, attributes={}) as writer:
+        writer.write(TagChunk(np.array([1, 2]), np.array([-3, -3], np.int32), 0, 10))
+    targets = [str(tmp_path / "two.photon.h5"), str(tmp_path / "one.photon.h5")]
+    for source, target in zip((record, single), targets, strict=True):
+        assert run(capsys, "export", str(source), target, "--description", "test")[0] == 0
+    # In a process of its own, without compilation: importing phconvert compiles for seconds.
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PHCONVERT, *targets],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        check=True,
+        timeout=60,
+    )
 
 
 def test_parquet_holds_every_tag_or_says_what_is_missing(
@@ -160,7 +175,7 @@ def test_an_imported_file_gives_the_same_tags(tmp_path: Path, capsys: pytest.Cap
 def test_a_steady_run_is_diagnosed(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, result, words = run(capsys, "diagnose", str(record), "--range-ns", "200")
     assert code == 0
-    assert result["level"] == pytest.approx(1, abs=0.02)
+    assert result["level"] == pytest.approx(1, abs=4 * float(str(result["level_error"])))
     assert result["cross_talk"] == []
     assert "no cross-talk" in words
     assert run(capsys, "diagnose", str(record), "--channels", "1,1")[0] == 2

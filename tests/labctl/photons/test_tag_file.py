@@ -221,6 +221,7 @@ while True:
     begin = end
     sys.stdout.write(f"{begin} {time.monotonic()}\\n")
     sys.stdout.flush()
+    time.sleep(0.01)
 """
 
 
