@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from drivers.time_tagger.base import TagChunk
+from labctl.photons.correlator import PairCorrelator
 from labctl.photons.g2 import PairBlocks
 
 
@@ -80,3 +82,22 @@ def test_records_of_different_settings_are_not_added() -> None:
     other = PairBlocks(20, 10, np.zeros((1, 4), np.uint64), np.array([1]), np.array([1]), np.array([9]))
     with pytest.raises(ValueError, match="window_ps is 10 in one, 20 in another"):
         PairBlocks.concatenate(blocks([[0] * 4], [1], [1], [9]), other)
+
+
+def test_uncorrelated_light_has_g2_of_one_up_to_four_tenths_of_the_record() -> None:
+    """Mean over 600 records, near and far lags alike (without T - |tau| the far ones miss 30 %)."""
+    generator = np.random.Generator(np.random.PCG64(12))
+    length, window = 10**9, 4 * 10**8
+    pairs, expected = np.zeros(80), np.zeros(80)
+    for _ in range(600):
+        stamps = np.sort(generator.integers(0, length, generator.poisson(1000))).astype(np.int64)
+        channels = generator.choice(np.array([1, 2], np.int32), len(stamps))
+        correlator = PairCorrelator(1, 2, window_ps=window, bin_ps=10**7)
+        correlator.push(TagChunk(stamps, channels, 0, length))
+        found = correlator.blocks()
+        pairs += found.total()
+        expected += found.expected()
+    lag = np.abs(found.lag_ps)
+    for low, high in ((0, 10**8), (10**8, 2 * 10**8), (2 * 10**8, 3 * 10**8), (3 * 10**8, 4 * 10**8)):
+        inside = (lag >= low) & (lag < high)
+        assert pairs[inside].sum() / expected[inside].sum() == pytest.approx(1, abs=2.5e-3)
