@@ -135,6 +135,7 @@ def _draw(path: Path, sample: Sample, emission: Emission, args: argparse.Namespa
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from labctl import colours
     from labctl.emission import components as model
 
     figure = Figure(figsize=(11, 3.6), layout="constrained")
@@ -143,10 +144,11 @@ def _draw(path: Path, sample: Sample, emission: Emission, args: argparse.Namespa
     energy = np.linspace(1.8, 2.75, 800)
     spectrum.plot(energy, model.spectrum_per_eV(emission, energy), "k", lw=1)
     for part in emission.components:
-        spectrum.fill_between(
-            energy, part.weight * model.line_per_eV(part, energy), alpha=0.35, label=part.name
-        )
-    spectrum.set(xlabel="photon energy (eV)", ylabel="spectrum (1/eV)")
+        colour = colours.COUPLED if part.name.startswith("coupled") else colours.UNCOUPLED
+        line = part.weight * model.line_per_eV(part, energy)
+        spectrum.fill_between(energy, line, color=colour, alpha=0.35, lw=0, label=part.name)
+    spectrum.set(xlabel="Photon energy (eV)", ylabel="Spectrum (1/eV)")
+    spectrum.set_ylim(bottom=0.0)
     spectrum.margins(y=0.25)
     spectrum.legend(frameon=False, loc="upper left")
     slowest = max(part.lifetime_s for part in emission.components)
@@ -154,7 +156,7 @@ def _draw(path: Path, sample: Sample, emission: Emission, args: argparse.Namespa
     time = np.linspace(-0.5 * slowest, 6.0 * slowest, 1200)
     curve = model.decay_per_s(emission, time, sigma_s=sigma) * 1e-9
     decay.semilogy(time * 1e9, np.where(curve > 0.0, curve, np.nan), "k", lw=1)
-    decay.set(xlabel="time (ns)", ylabel="decay (1/ns)", ylim=(3e-5 * curve.max(), 2.0 * curve.max()))
+    decay.set(xlabel="Time (ns)", ylabel="Decay (1/ns)", ylim=(3e-5 * curve.max(), 2.0 * curve.max()))
     lag = np.linspace(-6.0 * slowest, 6.0 * slowest, 2401)
     contrast = _contrast(sample, args)
     if contrast is None:
@@ -164,9 +166,9 @@ def _draw(path: Path, sample: Sample, emission: Emission, args: argparse.Namespa
         exact = model.g2(emission, lag, contrast_s=contrast, sigma_s=sigma)
         naive = model.naive_g2(emission, lag, contrast_s=contrast, sigma_s=sigma)
         correlation.plot(lag * 1e9, exact, "k", lw=1, label="exact")
-        correlation.plot(lag * 1e9, naive, "C3--", lw=1, label="naive")
-        correlation.set(ylabel="g2")
+        correlation.plot(lag * 1e9, naive, "--", color=colours.MARK, lw=1, label="naive")
+        correlation.set(ylabel="$g^{(2)}$")
         correlation.legend(frameon=False, loc="upper left")
-    correlation.set(xlabel="lag (ns)")
+    correlation.set(xlabel="Delay (ns)")
     figure.suptitle(f"{sample.title}, {args.temperature:g} K")
     figure.savefig(path, dpi=150)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labctl.colours import DATA, MARK
 from labctl.photons.features import Feature
 from labctl.photons.g2 import PairBlocks
 from labctl.photons.log_lags import LogG2
@@ -27,7 +28,7 @@ def save_g2_figure(path: Path, blocks: PairBlocks, feature: Feature | None, titl
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     edges_ns = (np.arange(blocks.n_bins + 1) * blocks.bin_ps - blocks.window_ps) / 1000
-    axes.stairs(blocks.g2(), edges_ns, color="tab:blue", linewidth=0.7)
+    axes.stairs(blocks.g2(), edges_ns, color=DATA, linewidth=0.7)
     axes.set_xlabel("delay t(stop) - t(start) / ns")
     axes.set_ylabel("g2, normalised to the total count rates")
     axes.set_xlim(edges_ns[0], edges_ns[-1])
@@ -38,7 +39,7 @@ def save_g2_figure(path: Path, blocks: PairBlocks, feature: Feature | None, titl
         axes.axvspan(
             (feature.delay_ps - feature.half_width_ps) / 1000,
             (feature.delay_ps + feature.half_width_ps) / 1000,
-            color="tab:orange",
+            color=MARK,
             alpha=0.3,
             label=f"{feature.kind} at {feature.delay_ps / 1000:+.2f} ns: {feature.g2_far:.3g} of far level",
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from labctl.store.panel import FAINT, INK, TICK_SIZE, TITLE_SIZE, FigurePoint, temperature_colours
+from labctl.colours import FAINT, INK
+from labctl.store.panel import TICK_SIZE, TITLE_SIZE, FigurePoint, temperature_colours
 from labctl.store.panel_g2 import draw_g2
 from labctl.store.panel_spectra import draw_spectra
 from labctl.store.panel_trend import draw_lifetimes, draw_trend

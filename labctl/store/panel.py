@@ -7,15 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from labctl.colours import FAINT, INK
+
 if TYPE_CHECKING:
     from labctl.fitting.point import PointFit
     from labctl.store.point import PointData
 
-# Okabe and Ito's colours, told apart with every kind of colour vision.
-COUPLED = "#E69F00"
-UNCOUPLED = "#56B4E9"
-INK = "#222222"
-FAINT = "#8a8a8a"
 LABEL_SIZE, TICK_SIZE, TITLE_SIZE = 10.5, 9.5, 11.0
 DASHED = (0, (4, 2))
 TRUE_LINE = "true"

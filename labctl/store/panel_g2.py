@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.store.panel import FAINT, INK, LABEL_SIZE, FigurePoint, legend_above, say
+from labctl.colours import FAINT, INK
+from labctl.store.panel import LABEL_SIZE, FigurePoint, legend_above, say
 
 if TYPE_CHECKING:
     from labctl.photons.g2 import PairBlocks

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.colours import COUPLED, FAINT, INK, UNCOUPLED
 from labctl.emission.response import HC_EV_NM
-from labctl.store.panel import COUPLED, FAINT, INK, LABEL_SIZE, TICK_SIZE, UNCOUPLED, FigurePoint, legend, say
+from labctl.store.panel import LABEL_SIZE, TICK_SIZE, FigurePoint, legend, say
 
 Array = NDArray[np.float64]
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from labctl.colours import COUPLED, INK, UNCOUPLED
 from labctl.store.panel import (
-    COUPLED,
     DASHED,
-    INK,
     LABEL_SIZE,
     TRUE_LINE,
-    UNCOUPLED,
     FigurePoint,
     legend_above,
     say,
