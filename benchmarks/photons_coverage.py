@@ -3,9 +3,9 @@
     python benchmarks/photons_coverage.py [--records 300]
 
 Each record is made photon by photon, with or without a dead time longer than the burst, goes through the
-correlator in 64 time blocks (as re-analysis makes them), and is fitted with the exact pair density; its intervals come from the scatter
-between blocks. Printed: share of records whose 68 % and 95 % intervals hold the true lifetime, with the
-standard error of that share.
+correlator in 64 time blocks (as re-analysis makes them), and is fitted with the exact pair density; its
+intervals come from the scatter between blocks. Printed: share of records whose 68 % and 95 % intervals hold
+the true lifetime, with the standard error of that share.
 """
 
 from __future__ import annotations

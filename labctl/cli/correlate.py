@@ -221,6 +221,8 @@ def _progress(
 
 
 def _refuse_silence(total: Correlated, pairs: tuple[Pair, ...], sources: list[TagSource]) -> None:
+    if total.blocks and not total.blocks[0].duration_ps.sum():
+        raise InputError(f"{sources[0].path}: no live time in this range ({total.gaps} gaps cover all of it)")
     seen = ", ".join(f"{channel}: {tags} tags" for channel, tags in sorted(total.tags_by_channel.items()))
     for pair in pairs:
         for channel in (pair.start_channel, pair.stop_channel):

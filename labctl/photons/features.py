@@ -144,8 +144,7 @@ def _missing_pulse(
 def _strongest_window(
     blocks: PairBlocks, counts: NDArray[np.float64], expected: NDArray[np.float64]
 ) -> Feature:
-    far = blocks.far_level()
-    level = expected * (far if far > 0 else 1.0)
+    level = expected * (blocks.far_level_if_any() or 1.0)
     sum_counts = np.concatenate([[0.0], np.cumsum(counts)])
     sum_level = np.concatenate([[0.0], np.cumsum(level)])
     best = (0.0, 0, 1)

@@ -117,6 +117,13 @@ class PairBlocks:
             raise ValueError("no far level: no bins there, or no tags on one of the channels")
         return float(self.total()[far].sum()) / expected
 
+    def far_level_if_any(self) -> float | None:
+        """Far level beyond half of the window, or ``None`` where nothing is expected or found there."""
+        try:
+            return self.far_level() or None
+        except ValueError:
+            return None
+
     def g2(
         self, normalisation: Normalisation = "total rate", *, beyond_ps: float | None = None
     ) -> NDArray[np.float64]:

@@ -20,7 +20,8 @@ def write_g2_table(path: Path, blocks: PairBlocks, header: Mapping[str, Any]) ->
         blocks: The histogram.
         header: What else to say in the first lines.
     """
-    far = blocks.far_level() if blocks.expected().sum() > 0 else float("nan")
+    # Without pairs at long delays there is no far level to divide by.
+    far = blocks.far_level_if_any() or float("nan")
     lines = _comments(
         {
             **header,

@@ -17,7 +17,7 @@ def summarise(pair: Pair, blocks: PairBlocks, feature: Feature | None) -> tuple[
     seconds = float(blocks.duration_ps.sum()) / 1e12
     starts, stops, pairs = (int(x.sum()) for x in (blocks.start_tags, blocks.stop_tags, blocks.total()))
     rates = rate_record(blocks)
-    far = blocks.far_level() if blocks.expected().sum() > 0 else None
+    far = blocks.far_level_if_any()
     window = f"+-{blocks.window_ps / 1000:g} ns, {blocks.bin_ps} ps bins, {blocks.n_blocks} time blocks"
     lines = [
         _channel_line("start: ", pair.start_channel, starts, seconds, rates.start_excess),
