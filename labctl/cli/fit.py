@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Run the command."""
     from labctl.cli.table import results_table
+    from labctl.cli.trend_lines import trends
     from labctl.store.lookup import find_run
 
     found = find_run(args.run, args.data)
@@ -51,8 +52,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if not points:
         raise InputError("\n".join([f"{found.path} has no point that can be read", *problems]))
     out.say(f"{found.path.name}: {found.title}, {_count(len(points))}, {state.name}")
-    rows = [_fit_and_say(found, point, out, save=args.save) for point in points]
+    fits: list[tuple[float, PointFit]] = []
+    rows = [_fit_and_say(found, point, out, fits, save=args.save) for point in points]
     out.console.print(results_table(rows))
+    laws, trend_fields = trends(fits)
+    for line in laws:
+        out.say(line)
     _say_warnings(rows, out)
     for problem in problems:
         out.say(f"Not read: {problem}")
@@ -66,6 +71,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             "run": str(found.path),
             "state": state.name,
             "points": rows,
+            "trends": trend_fields,
             "all_same": None if any(answer is None for answer in same) else all(same),
             "saved": saved,
             "problems": problems,
@@ -74,11 +80,20 @@ def run(args: argparse.Namespace, out: Output) -> int:
     return 1 if problems else 0
 
 
-def _fit_and_say(found: RunDirectory, point: PointData, out: Output, *, save: bool) -> dict[str, Any]:
+def _fit_and_say(
+    found: RunDirectory,
+    point: PointData,
+    out: Output,
+    fits: list[tuple[float, PointFit]],
+    *,
+    save: bool,
+) -> dict[str, Any]:
     from labctl.cli.table import point_line
     from labctl.store.table import compare, result_row
 
     fit, refusal = _fit(point)
+    if fit is not None:
+        fits.append((point.temperature_K, fit))
     row = result_row(point, fit)
     if refusal:
         row["warnings"].append(refusal)

@@ -39,6 +39,7 @@ class NightDisplay:
 
     def __init__(self, out: Output, clock: Clock, *, simulated: bool) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.fits: list[tuple[float, PointFit]] = []
         self._out = out
         self._clock = clock
         self._simulated = simulated
@@ -83,6 +84,8 @@ class NightDisplay:
         row = result_row(point, fit)
         with self._lock:
             self.rows.append(row)
+            if fit is not None:
+                self.fits.append((point.temperature_K, fit))
         self._bar.console.print(point_line(row), markup=False, soft_wrap=True)
         for warning in row["warnings"]:
             self._bar.console.print(f"          note: {warning}", markup=False, soft_wrap=True)

@@ -177,14 +177,20 @@ def _request(sequence: Sequence, config: RigConfig, simulation: Simulation | Non
 
 def _finish(run: RunDirectory, outcome: Outcome, display: Any, out: Output) -> None:
     """Figure, table, last words, state of the run directory."""
+    from labctl.cli.trend_lines import trends
     from labctl.store.report import write_figure, write_report
 
     figure = None
+    trend_fields: list[dict[str, Any]] = []
     if display.rows:
         run.write_master()
         figure = write_figure(run)
         out.console.print(display.table())
-    run.write_result({"state": outcome.state, "message": outcome.message, "points": display.rows})
+        laws, trend_fields = trends(display.fits)
+        for line in laws:
+            out.say(line)
+    results = {"points": display.rows, "trends": trend_fields}
+    run.write_result({"state": outcome.state, "message": outcome.message, **results})
     run.finish(outcome.state, outcome.message)
     if display.rows:
         write_report(run)
@@ -210,7 +216,7 @@ def _finish(run: RunDirectory, outcome: Outcome, display: Any, out: Output) -> N
             "safe": outcome.safe,
             "run": str(run.path),
             "figure": None if figure is None else str(figure),
-            "points": display.rows,
+            **results,
             "wall_s": round(display.wall_s, 3),
             "experiment_s": round(display.experiment_s, 3),
         }
