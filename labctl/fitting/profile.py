@@ -45,7 +45,7 @@ def lopsided_covariance(model: Model, statistic: Statistic, solution: Solution, 
 
     The likelihood of a weak fast component is lopsided: a fast lifetime that came out short has a small
     curvature error and a long way up, and drags the slow one along. Where its error is above 15 % the longer
-    side becomes the error (the lifetime itself where there is no end); correlations are kept.
+    side becomes the error (the fast lifetime itself where it has no end); correlations are kept.
 
     Args:
         model, statistic, solution: The fit, with parameters ``lifetime_fast_s`` and ``lifetime_slow_s``.
@@ -67,7 +67,9 @@ def lopsided_covariance(model: Model, statistic: Statistic, solution: Solution, 
         interval = profile_interval(model, statistic, solution, solution.names[i], rise=rise)
         best = float(solution.values[i])
         ends = [abs(end - best) for end in (interval.low, interval.high) if end is not None]
-        if interval.high is None:
+        if interval.high is None and i == index:
+            # Nothing but its bound stops the fast one. The slow one always has an end: none found means that
+            # a fit on the way there did not converge, which says nothing about the error.
             ends.append(abs(best))
         scale[i] = max([1.0, *(end / sigma for end in ends)])
     return np.asarray(covariance * np.outer(scale, scale))
