@@ -6,6 +6,7 @@ import pytest
 
 from labctl.emission import components as c
 from labctl.emission.response import two_sided_cumulative_gradient
+from labctl.fitting import profile
 from labctl.fitting.g2_fit import G2Fit, G2Options, fit_g2
 from labctl.fitting.pair_kernel import bin_means
 from labctl.fitting.pair_model import (
@@ -44,6 +45,35 @@ def test_lifetimes_and_their_errors_hold_for_drawn_bursts(bursts):
     assert np.all(inside > 0.50) and np.all(inside < 0.86)
     assert np.all(np.abs(found.mean(axis=0)) < 0.45)
     assert np.mean([fit.goodness.p_value > 0.01 for fit in fits]) > 0.9
+
+
+def test_a_weak_fast_component_leaves_the_slow_lifetime_well_known(bursts):
+    # A twentieth of the light: the other nineteen decide the slow lifetime.
+    options = G2Options(SIGMA, fraction=Value(0.05, 0.0007), n_lifetimes=2, dead_time_s=0.0)
+    for seed in range(3):
+        record = bursts(
+            np.random.default_rng(seed),
+            (0.05, 0.95),
+            (0.4e-9, 2.32e-9),
+            xrays_per_s=1e6,
+            mu=0.03,
+            duration_s=3.0,
+            window_ps=40_960,
+        )
+        slow = fit_g2(record, options).tau_slow_s
+        assert slow.error < 0.12e-9
+        assert slow.agrees_with(2.32e-9, sigmas=4.0)
+
+
+def test_a_profile_that_finds_no_end_widens_the_fast_lifetime_only(bursts, monkeypatch):
+    options = G2Options(SIGMA, fraction=Value(0.05, 0.0007), n_lifetimes=2, dead_time_s=0.0)
+    record = bursts(
+        np.random.default_rng(0), (0.05, 0.95), (0.4e-9, 2.32e-9), xrays_per_s=1e6, mu=0.03, window_ps=40_960
+    )
+    monkeypatch.setattr(profile, "profile_interval", lambda *_, **__: profile.Interval(None, None))
+    fit = fit_g2(record, options)
+    assert fit.tau_fast_s.error >= 0.99 * fit.tau_fast_s.value
+    assert fit.tau_slow_s.error < 0.1 * fit.tau_slow_s.value
 
 
 def test_naive_form_is_biased_and_the_exact_one_is_not(bursts):
