@@ -2,6 +2,9 @@
 
 At each point: beam off, set the temperature, settle, soak, beam on, dark frames (shutter closed), spectrum
 frames, fibre to the counters, g2 frames, beam off. On any exit: beam off, stage held.
+
+Where a person moves the fibre and does not come in time, the sweep goes on with what it can see, and measures
+the rest on the way back, after asking once more.
 """
 
 from __future__ import annotations
@@ -104,6 +107,10 @@ class Parameters(_Table):
         return len(self.stage.temperatures_K)
 
 
+# What is measured at a temperature, in this order, and where the light has to go for it.
+PORTS = {"spectrum": "spectrometer", "g2": "counters"}
+Wanted = tuple[float, tuple[str, ...]]
+
 # What the simulated rig's instruments need beyond the exposures (tube ramp, flipper), in s.
 _BEAM_RAMP_S = 8.0
 _FLIP_S = 1.0
@@ -201,28 +208,77 @@ def plan(parameters: Parameters, devices: Mapping[str, Any]) -> steps.Plan:
             sample=p.sample.name,
             planned_points=p.planned_points,
         )
-        for index, target_K in enumerate(p.stage.temperatures_K):
-            yield from _point(p, devices, index, target_K)
+        kinds = tuple(PORTS)
+        left = yield from _pass(p, devices, [(target_K, kinds) for target_K in p.stage.temperatures_K], 0)
+        if left:
+            # Nobody moved the fibre in time: what it was needed for is measured on the way back.
+            yield from _pass(p, devices, left[::-1], len(p.stage.temperatures_K))
         yield from steps.end_run()
 
     return (yield from steps.always_finally(night(), make_safe))
 
 
-def _point(p: Parameters, devices: Mapping[str, Any], index: int, target_K: float) -> steps.Plan:
-    beam, stage = devices["xray_tube"], devices["cryostage"]
-    progress, fibre = devices["progress"], devices["light_path"]
-    spectrometer, counters = devices["spectrometer"], devices["counters"]
+def _pass(p: Parameters, devices: Mapping[str, Any], points: list[Wanted], first: int) -> steps.Plan:
+    """Measure at each temperature what is wanted there; gives what a fibre moved by hand left undone."""
+    left: list[Wanted] = []
+    given_up: set[str] = set()
+    for number, (target_K, kinds) in enumerate(points, start=first):
+        if all(kind in given_up for kind in kinds):
+            left.append((target_K, kinds))
+            continue
+        missed = yield from _point(p, devices, number, target_K, kinds, given_up)
+        if missed:
+            left.append((target_K, missed))
+    return left
+
+
+def _point(
+    p: Parameters,
+    devices: Mapping[str, Any],
+    number: int,
+    target_K: float,
+    kinds: tuple[str, ...],
+    given_up: set[str],
+) -> steps.Plan:
+    beam, stage, progress = devices["xray_tube"], devices["cryostage"], devices["progress"]
     surroundings = [stage, beam]
 
-    yield from steps.tell(devices["point"], index)
+    yield from steps.tell(devices["point"], number)
     yield from steps.move(beam, False)
     yield from steps.tell(progress, f"stage to {target_K:g} K")
     yield from steps.move(stage, target_K)
     yield from steps.tell(progress, "beam on")
     yield from steps.move(beam, True)
+    for kind in kinds:
+        if kind not in given_up and not (yield from _send_light(devices, PORTS[kind])):
+            given_up.add(kind)
+        if kind not in given_up:
+            yield from (_spectrum if kind == "spectrum" else _pairs)(p, devices, number, surroundings)
+    yield from steps.tell(progress, "beam off")
+    yield from steps.move(beam, False)
+    hands = [devices[name] for name in p.by_hand]
+    yield from steps.frame("point", [*surroundings, *hands], [devices["point"]])
+    return tuple(kind for kind in kinds if kind in given_up)
 
+
+def _send_light(devices: Mapping[str, Any], port: str) -> steps.Plan:
+    """Send the light to ``port``; False where a person should have done it and nobody did in time."""
+    beam, fibre = devices["xray_tube"], devices["light_path"]
+    if not fibre.by_hand:
+        yield from steps.move(fibre, port)
+        return True
+    if fibre.port == port:
+        return True
+    # No beam while somebody is asked to the rig.
+    yield from steps.move(beam, False)
+    there = yield from steps.try_to_move(fibre, port)
+    yield from steps.move(beam, True)
+    return there
+
+
+def _spectrum(p: Parameters, devices: Mapping[str, Any], number: int, surroundings: list[Any]) -> steps.Plan:
+    spectrometer, progress = devices["spectrometer"], devices["progress"]
     yield from steps.tell(progress, "dark frames")
-    yield from steps.move(fibre, "spectrometer")
     yield from steps.tell(devices["shutter"], False)
     for _ in range(p.spectrum.dark_frames):
         yield from steps.frame("dark", [spectrometer, *surroundings], [devices["point"]])
@@ -231,12 +287,10 @@ def _point(p: Parameters, devices: Mapping[str, Any], index: int, target_K: floa
     for _ in range(p.spectrum.frames):
         yield from steps.frame("spectrum", [spectrometer, *surroundings], [devices["point"]])
 
-    yield from steps.tell(progress, "g2")
-    yield from steps.move(fibre, "counters")
-    yield from steps.move(counters, index)
+
+def _pairs(p: Parameters, devices: Mapping[str, Any], number: int, surroundings: list[Any]) -> steps.Plan:
+    counters = devices["counters"]
+    yield from steps.tell(devices["progress"], "g2")
+    yield from steps.move(counters, number)
     for _ in range(p.g2.frames):
         yield from steps.frame("g2", [counters, *surroundings], [devices["point"]])
-    yield from steps.tell(progress, "beam off")
-    yield from steps.move(beam, False)
-    hands = [devices[name] for name in p.by_hand]
-    yield from steps.frame("point", [*surroundings, *hands], [devices["point"]])

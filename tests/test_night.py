@@ -18,6 +18,7 @@ import sequences
 import simulators
 from labctl.cli.main import main
 from labctl.photons.tag_file import read_tags
+from labctl.rig import simulation
 from labctl.store.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,6 +113,52 @@ def test_what_a_person_sets_by_hand_is_asked_for_and_kept(
     code, result = labctl(capsys, "run", file, *arguments)
     assert code == 2
     assert "by_hand.iris: 99 um is outside 13.0 to 50.0 um" in result["error"]
+
+
+@pytest.mark.timeout(120)
+def test_what_nobody_came_for_is_measured_on_the_way_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator sleeps while the stage cools: spectra going down, g2 coming up, fitted together."""
+    beam_while_asked = []
+
+    class Sleeper(simulation.SimulatedOperator):
+        asked = 0
+
+        def ask(self, question: str, timeout_s: float, **more: Any) -> Any:
+            beam_while_asked.append(self._world.truth()["hv_on"])
+            Sleeper.asked += more["wanted"] == "counters"
+            if Sleeper.asked == 1 and more["wanted"] == "counters":
+                self._clock.sleep(timeout_s)
+                return "timeout"
+            return super().ask(question, timeout_s, **more)
+
+        def __init__(self, world: Any, clock: Any) -> None:
+            super().__init__(world, clock)
+            self._world = world
+
+    monkeypatch.setattr(simulation, "SimulatedOperator", Sleeper)
+    rig = tmp_path / "rig.toml"
+    text = RIG.read_text(encoding="utf-8")
+    rig.write_text(text.replace('driver = "kymera-flipper"', 'driver = "manual"'), encoding="utf-8")
+    file = short(tmp_path, temperatures_K=[110.0, 100.0])
+    code, result = labctl(capsys, "run", file, "--simulate", "--rig", rig, "--data", tmp_path / "runs")
+    assert code == 0, result
+    run = RunDirectory.open(Path(result["run"]))
+    points = [run.read_point(index) for index in run.point_indexes()]
+    assert [round(point.set_point_K) for point in points] == [110, 100, 100, 110]
+    assert [point.pairs is None for point in points] == [True, True, False, False]
+    assert [point.readings.get("spectrum_of_point", {}).get("value") for point in points] == [
+        None,
+        None,
+        1,
+        0,
+    ]
+    assert np.array_equal(points[0].spectrum.frames, points[3].spectrum.frames)
+    for row in result["points"][2:]:
+        for name in ("tau_fast_s", "tau_slow_s"):
+            assert abs(row[name]["sigmas"]) < 4.0
+    assert not any(beam_while_asked)
 
 
 def tags_of(run: str) -> list[np.ndarray]:

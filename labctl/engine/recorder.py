@@ -62,6 +62,7 @@ class Recorder:
         self._log = run.document_log()
         self._streams: dict[str, Document] = {}
         self._point: _Point | None = None
+        self._spectra: dict[float, tuple[int, SpectrumData]] = {}
         self._error: Exception | None = None
         self._todo: queue.Queue[_Point | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
@@ -141,18 +142,27 @@ class Recorder:
         ]
         temperature_K = float(temperatures.mean())
         set_points = events.everywhere("cryostage_set_point_K")
+        set_point_K = float(set_points[-1]) if set_points else temperature_K
+        readings = _readings(events)
+        spectrum, pairs = _spectrum(events), _pairs(events)
+        if spectrum is not None:
+            self._spectra[set_point_K] = (events.index, spectrum)
+        elif set_point_K in self._spectra:
+            # The g2 of a second pass belongs to the spectrum that was taken here on the first.
+            source, spectrum = self._spectra[set_point_K]
+            readings["spectrum_of_point"] = {"value": float(source), "unit": "", "source": "measured"}
         return PointData(
             index=events.index,
-            set_point_K=float(set_points[-1]) if set_points else temperature_K,
+            set_point_K=set_point_K,
             temperature_K=temperature_K,
             temperature_sd_K=float(temperatures.std()),
             voltage_kV=_mean(events, "xray_tube_voltage_kV"),
             current_uA=_mean(events, "xray_tube_current_uA"),
             began_epoch_s=min(stamps),
             ended_epoch_s=max(stamps),
-            spectrum=_spectrum(events),
-            pairs=_pairs(events),
-            readings=_readings(events),
+            spectrum=spectrum,
+            pairs=pairs,
+            readings=readings,
             truth=None if self._truth is None else self._truth(temperature_K),
             response_sigma_s=self._response_sigma_s,
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from bluesky.preprocessors import finalize_wrapper
-from bluesky.utils import Msg
+from bluesky.utils import FailedStatus, Msg
 
 Plan = Generator[Msg, Any, Any]
 
@@ -35,6 +35,17 @@ def move(device: Any, value: Any) -> Plan:
     yield Msg("checkpoint")
     yield Msg("set", device, value, group="move")
     yield Msg("wait", None, group="move")
+
+
+def try_to_move(device: Any, value: Any) -> Plan:
+    """Move a device; gives False, and lets the plan go on, where it did not get there in time."""
+    try:
+        yield from move(device, value)
+    except FailedStatus as failure:
+        if isinstance(failure.__cause__, TimeoutError):
+            return False
+        raise
+    return True
 
 
 def tell(device: Any, value: Any) -> Plan:

@@ -19,11 +19,21 @@ from labctl.rig.stop import StopFlag
 
 
 class FibreDevice(Device):
-    """Sends the light to ``"spectrometer"`` or ``"counters"``."""
+    """Sends the light to ``"spectrometer"`` or ``"counters"``.
+
+    ``by_hand`` says that a person moves the fibre: that may take long, or not happen.
+    """
 
     def __init__(self, path: LightPath, *, clock: Clock, stop: StopFlag) -> None:
         super().__init__("light_path", clock=clock, stop=stop)
         self._path = path
+        self.by_hand = path.asks_operator
+
+    @property
+    def port(self) -> Port | None:
+        """Where the light went when it was last known."""
+        value, _ = self._values.get("light_path_port", (None, 0.0))
+        return value  # type: ignore[no-any-return]
 
     def set(self, port: Port) -> WorkStatus:
         """Done when the light is there."""
