@@ -168,14 +168,14 @@ def tags_of(run: str) -> list[np.ndarray]:
 
 @pytest.mark.timeout(240)
 def test_a_seed_is_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = short(tmp_path, temperatures_K=[250.0, 245.0], frames=20)
+    file = short(tmp_path, temperatures_K=[250.0], frames=20)
     runs = []
     for seed in (5, 5, 6):
         code, result = labctl(capsys, "run", file, "--simulate", "--seed", seed, "--data", tmp_path / "runs")
         assert code == 0
         runs.append(result)
     first, same, other = (tags_of(run["run"]) for run in runs)
-    assert len(first) == 2
+    assert len(first) == 1
     assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
     assert runs[0]["points"] == runs[1]["points"]

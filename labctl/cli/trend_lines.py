@@ -50,24 +50,22 @@ def _words(part: SweepTrends) -> list[str]:
     if "coupled_fraction" in part.trends:
         trend = part.trends["coupled_fraction"]
         middle = trend.estimates.value("midpoint_K")
-        words.append(
-            f"coupled light sets in at {trend.onset_K()} K, half of its rise is at {middle} K{_fit(trend)}"
-        )
+        words.append(f"coupled light: onset {trend.onset_K()} K, half of its rise at {middle} K{_fit(trend)}")
     if "red_shift_eV" in part.trends:
         trend = part.trends["red_shift_eV"]
         slope = trend.estimates.value("slope_per_K").scaled(1e6)
         middle = trend.estimates.value("at_190K").scaled(1e3)
-        words.append(f"red-shift {middle} meV at 190 K, {slope} ueV per K{_fit(trend)}")
+        words.append(f"red-shift: {middle} meV at 190 K, {slope} ueV per K{_fit(trend)}")
     return words
 
 
 def _lifetime(title: str, trend: Trend) -> str:
     rate = trend.estimates.value("rate_constant_K")
     warm = trend.estimates.value("lifetime_300K").scaled(1e9)
-    text = f"{title}: A_X = {rate} K, {warm} ns at 300 K"
+    text = f"{title}: A_X {rate} K, {warm} ns at 300 K"
     crossover = trend.crossover_K(CROSSOVER_RATIO)
     if crossover is not None:
-        text += f", {CROSSOVER_RATIO} times faster at {crossover} K"
+        text += f", {CROSSOVER_RATIO} times the rate at {crossover} K"
     return text + _fit(trend)
 
 
@@ -75,5 +73,5 @@ def _fit(trend: Trend) -> str:
     goodness = trend.goodness
     if goodness.dof < 1:
         return ""
-    mark = "" if goodness.p_value > 1e-3 else ": the law does not describe the points"
-    return f" (chi2 {goodness.chi2:.1f} for {goodness.dof}{mark})"
+    mark = "" if goodness.p_value > 1e-3 else " (poor)"
+    return f"; chi2 {goodness.chi2:.1f}/{goodness.dof}{mark}"
