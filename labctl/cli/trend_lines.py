@@ -65,7 +65,7 @@ def _lifetime(title: str, trend: Trend) -> str:
     text = f"{title}: A_X {rate} K, {warm} ns at 300 K"
     crossover = trend.crossover_K(CROSSOVER_RATIO)
     if crossover is not None:
-        text += f", {CROSSOVER_RATIO} times the rate at {crossover} K"
+        text += f", rate x {CROSSOVER_RATIO} at {crossover} K"
     return text + _fit(trend)
 
 
