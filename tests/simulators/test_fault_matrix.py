@@ -29,7 +29,7 @@ from simulators.server import RigServers
 from simulators.settings import SimulationSettings
 from simulators.swabian_api import vendor_module
 
-CALL_S = 10.0
+CALL_S = 60.0  # a guard against hanging; how long a call takes depends on the machine
 REPLY_S = 0.15
 TRIPS = ("interlock.open", "tube.arc", "tube.over_temperature")
 
