@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from labctl.emission.components import mixture_density_per_s, naive_pair_shares, pair_shares
 from labctl.emission.response import first_photon
+from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.estimates import (
     Estimates,
     Goodness,
@@ -152,7 +153,7 @@ class G2Options:
         delay_s: Known delay between the counters; None fits it.
         response_prior: Fit the response with this knowledge instead of holding it.
         level_free: Let the far level differ from 1 (slow drifts).
-        bounds: Lower and upper bounds by parameter name, instead of the usual ones.
+        constraints: Parameters held, bounded or known beforehand; those of other fits are passed over.
     """
 
     response_sigma_s: float
@@ -165,7 +166,7 @@ class G2Options:
     delay_s: float | None = None
     response_prior: Value | None = None
     level_free: bool = True
-    bounds: tuple[tuple[str, float, float], ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
 
 def fit_g2(pairs: PairBlocks, options: G2Options) -> G2Fit:
@@ -196,10 +197,8 @@ def g2_parameters(histogram: Histogram, options: G2Options, n: int, guess: Array
     window = float(histogram.edges_s[-1] - histogram.edges_s[0]) / 2.0
     # Far below the timing response nothing depends on a lifetime any more.
     shortest = 0.2 * max(options.response_sigma_s, 0.3 * histogram.bin_s)
-    bounds = {name: (low, high) for name, low, high in options.bounds}
 
     def parameter(name: str, start: float, low: float, high: float, **rest: Any) -> Parameter:
-        low, high = bounds.get(name, (low, high))
         return Parameter(name, min(max(start, low), high), low, high, **rest)
 
     result = [
@@ -232,7 +231,7 @@ def g2_parameters(histogram: Histogram, options: G2Options, n: int, guess: Array
         if options.response_prior is None
         else parameter("response_sigma_s", sigma, 0.05 * sigma, 20.0 * sigma, prior=options.response_prior)
     )
-    return result
+    return constrained(result, options.constraints)
 
 
 def _solve(
@@ -251,7 +250,8 @@ def _solve(
         for fast, slow in ((0.5, 1.3), (0.15, 1.05), (0.8, 3.0)):
             moved = list(parameters)
             for index, factor in ((3, fast), (4, slow)):
-                moved[index] = moved[index].at(float(guess[2]) * factor)
+                if not moved[index].fixed:
+                    moved[index] = moved[index].at(float(guess[2]) * factor)
             starts.append(moved)
     best: Solution | None = None
     for first in starts:

@@ -8,12 +8,13 @@ agree where the spectrum's fraction is well known.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.estimates import (
     Estimates,
     Goodness,
@@ -33,7 +34,7 @@ from labctl.fitting.pair_model import TWO_LIFETIMES, PairModel
 from labctl.fitting.profile import lopsided_covariance
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import GaussianData, Model, Parameter, PoissonCounts, Solution, solve
-from labctl.fitting.spectrum_fit import SpectrumFit, fit_spectrum
+from labctl.fitting.spectrum_fit import SpectrumFit, SpectrumOptions, fit_spectrum
 from labctl.fitting.spectrum_model import spectrum_model
 from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks
@@ -111,33 +112,41 @@ class JointFit:
 
 
 def fit_joint(
-    spectrum: SpectrumData, pairs: PairBlocks, options: G2Options, *, line_shape: LineShape = "gaussian"
+    spectrum: SpectrumData,
+    pairs: PairBlocks,
+    options: G2Options,
+    *,
+    line_shape: LineShape = "gaussian",
+    constraints: tuple[Constraint, ...] = (),
 ) -> JointFit:
     """Fit both instruments' data of one temperature with one coupled fraction.
 
     Args:
         spectrum: Frames.
         pairs: Histogram in time blocks.
-        options: As for ``fit_g2``; its ``fraction`` and ``pin`` are not used.
+        options: As for ``fit_g2``; its ``fraction``, ``pin`` and ``constraints`` are not used.
         line_shape: Shape of both peaks.
+        constraints: Parameters of either model that are held, bounded or known beforehand.
 
     Raises:
         FitRefused: the data of either instrument cannot be fitted, or the joint fit does not converge.
         SpectrumRefused: frames that are no measurement.
     """
-    light = fit_spectrum(spectrum, n_peaks=2, line_shape=line_shape)
+    how = SpectrumOptions(n_peaks=2, line_shape=line_shape, constraints=constraints)
+    light = fit_spectrum(spectrum, how)
     share = light.coupled_fraction
-    if share is None or share.error <= 0.0:
+    if share is None:
         raise FitRefused("spectrum shows no second peak: there is no fraction to share")
-    start = fit_g2(pairs, _with_fraction(options, share))
+    own = replace(options, constraints=tuple(c for c in constraints if c.name != "fraction"))
+    start = fit_g2(pairs, _with_fraction(own, share))
     problem = _Joint(spectrum, light, pairs, start)
-    solution = solve(problem.model, problem.statistic, problem.parameters(light, start, options))
+    parameters = constrained(problem.parameters(light, start, options), constraints)
+    solution = solve(problem.model, problem.statistic, parameters)
     return problem.result(solution, light)
 
 
 def _with_fraction(options: G2Options, share: Value) -> G2Options:
-    fields = {name: getattr(options, name) for name in options.__dataclass_fields__}
-    return G2Options(**(fields | {"fraction": share, "pin": "prior", "n_lifetimes": 2}))
+    return replace(options, fraction=share, pin="prior", n_lifetimes=2)
 
 
 class _Joint:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from labctl.fitting.constraints import Constraint
 from labctl.fitting.estimates import software
 from labctl.fitting.g2_fit import SPAD_DEAD_TIME_S, G2Fit, G2Options, Pin, fit_g2
 from labctl.fitting.pair_model import Form
 from labctl.fitting.refusal import FitRefused
-from labctl.fitting.spectrum_fit import SpectrumFit, fit_spectrum
+from labctl.fitting.spectrum_fit import SpectrumFit, SpectrumOptions, fit_spectrum
 from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData, SpectrumRefused
@@ -74,6 +75,9 @@ def fit_point(
     dead_time_s: float = SPAD_DEAD_TIME_S,
     pin: Pin = "prior",
     form: Form = "exact",
+    n_lifetimes: int | None = None,
+    peaks: SpectrumOptions | None = None,
+    constraints: tuple[Constraint, ...] = (),
 ) -> PointFit:
     """Fit spectrum and g2 of one point; what cannot be fitted is None with a warning, never an exception.
 
@@ -87,9 +91,15 @@ def fit_point(
         dead_time_s: Dead time of the counters; 0 switches its correction off.
         pin: How the share enters the g2 fit.
         form: Exact pair density, or the naive double exponential.
+        n_lifetimes: 1 or 2; None: two where the spectrum shows two peaks, else the g2 decides.
+        peaks: How to fit the spectrum; its constraints are not used.
+        constraints: Parameters of either fit that are held, bounded or known beforehand.
+
+    Raises:
+        InputError: a constraint that no parameter can obey.
     """
     warnings: list[str] = []
-    light = _try_spectrum(spectrum, warnings)
+    light = _try_spectrum(spectrum, replace(peaks or SpectrumOptions(), constraints=constraints), warnings)
     share = light.coupled_fraction if light is not None else None
     correlation = _try_g2(
         pairs,
@@ -98,9 +108,11 @@ def fit_point(
             fraction=share,
             hidden_fraction=light.hidden_fraction if light is not None else 0.0,
             pin=pin,
-            n_lifetimes=2 if share is not None and _significant(share) else None,
+            n_lifetimes=n_lifetimes or (2 if share is not None and _significant(share) else None),
             form=form,
             dead_time_s=dead_time_s,
+            # What was said of the fraction has gone into the spectrum's.
+            constraints=tuple(c for c in constraints if share is None or c.name != "fraction"),
         ),
         warnings,
     )
@@ -124,11 +136,13 @@ def _significant(share: Value) -> bool:
     return share.value > 2.0 * share.error
 
 
-def _try_spectrum(data: SpectrumData | None, warnings: list[str]) -> SpectrumFit | None:
+def _try_spectrum(
+    data: SpectrumData | None, options: SpectrumOptions, warnings: list[str]
+) -> SpectrumFit | None:
     if data is None:
         return None
     try:
-        fit = fit_spectrum(data)
+        fit = fit_spectrum(data, options)
     except (FitRefused, SpectrumRefused) as refusal:
         warnings.append(f"spectrum: {refusal}")
         return None

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.estimates import (
     Estimates,
     Goodness,
@@ -41,6 +42,28 @@ Array = NDArray[np.float64]
 _OUTLIER_SIGMA = 6.0
 _BIC_STEP = 10.0
 _NARROWEST_EV = 0.004
+
+
+@dataclass(frozen=True)
+class SpectrumOptions:
+    """How to fit a spectrum.
+
+    Args:
+        n_peaks: Fit just this number of peaks; None chooses by BIC.
+        max_peaks: Most peaks to try when choosing.
+        line_shape: Shape of every peak.
+        constraints: Parameters held, bounded or known beforehand; those of other fits are passed over.
+    """
+
+    n_peaks: int | None = None
+    max_peaks: int = 2
+    line_shape: LineShape = "gaussian"
+    constraints: tuple[Constraint, ...] = ()
+
+    @property
+    def most(self) -> int:
+        """Most peaks that are fitted."""
+        return self.n_peaks or self.max_peaks
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,47 +156,42 @@ class SpectrumFit:
         )
 
 
-def fit_spectrum(
-    data: SpectrumData | Spectrum,
-    *,
-    n_peaks: int | None = None,
-    max_peaks: int = 2,
-    line_shape: LineShape = "gaussian",
-) -> SpectrumFit:
+def fit_spectrum(data: SpectrumData | Spectrum, options: SpectrumOptions | None = None) -> SpectrumFit:
     """Fit the peaks of one spectrum in energy.
 
     Args:
         data: Frames, or a spectrum already reduced.
-        n_peaks: Fit just this number of peaks; None chooses by BIC.
-        max_peaks: Most peaks to try when choosing.
-        line_shape: Shape of every peak.
+        options: How; by default one or two Gaussian peaks.
 
     Raises:
         FitRefused: too few pixels, no light, nothing but a flat level, no convergence.
         SpectrumRefused: frames that are no measurement.
+        InputError: a constraint that no parameter can obey.
     """
+    how = options or SpectrumOptions()
     spectrum = reduce_frames(data) if isinstance(data, SpectrumData) else data
     notes = list(spectrum.notes)
     measured = to_energy(spectrum)
-    _require_light(measured, n_peaks or max_peaks, line_shape)
-    fits = _fit_each(measured, n_peaks or max_peaks, line_shape)
-    best = fits[n_peaks] if n_peaks else min(fits.values(), key=lambda fit: _bic(fit, measured))
+    _require_light(measured, how)
+    fits = _fit_each(measured, how)
+    best = fits[how.n_peaks] if how.n_peaks else min(fits.values(), key=lambda fit: _bic(fit, measured))
     measured, dropped = _without_outliers(measured, best)
     if dropped:
         notes.append(f"{dropped} pixels far above the fit left out as cosmic rays")
-        fits = _fit_each(measured, n_peaks or max_peaks, line_shape)
+        fits = _fit_each(measured, how)
     _require_peak(fits[1], measured)
-    chosen = n_peaks or _choose(fits, measured)
+    chosen = how.n_peaks or _choose(fits, measured)
     gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 2 in fits else 0.0
     hidden = _hidden_fraction(fits[2]) if chosen == 1 and 2 in fits else 0.0
-    return _result(measured, fits[chosen], chosen, line_shape, (gain, hidden), tuple(notes))
+    return _result(measured, fits[chosen], chosen, how.line_shape, (gain, hidden), tuple(notes))
 
 
-def _require_light(measured: EnergySpectrum, n_peaks: int, line_shape: LineShape) -> None:
-    needed = 2 * len(parameter_names(n_peaks, line_shape))
+def _require_light(measured: EnergySpectrum, how: SpectrumOptions) -> None:
+    needed = 2 * len(parameter_names(how.most, how.line_shape))
     if measured.energy_eV.size < needed:
         raise FitRefused(
-            f"spectrum has {measured.energy_eV.size} usable pixels, a fit with {n_peaks} peaks needs {needed}"
+            f"spectrum has {measured.energy_eV.size} usable pixels, a fit with {how.most} peaks "
+            f"needs {needed}"
         )
     if not np.any(measured.counts_per_eV > 3.0 * measured.error):
         raise FitRefused(
@@ -194,9 +212,10 @@ def _require_peak(one: Solution, measured: EnergySpectrum) -> None:
         )
 
 
-def _parameters(
-    measured: EnergySpectrum, guess: Array, n_peaks: int, line_shape: LineShape
+def spectrum_parameters(
+    measured: EnergySpectrum, guess: Array, n_peaks: int, how: SpectrumOptions
 ) -> list[Parameter]:
+    """Parameters in the order of ``parameter_names`` with the usual bounds and the asked-for constraints."""
     energy = measured.energy_eV
     low, high = float(energy[0]), float(energy[-1])
     # Nothing at 80 K or above is narrower; a noise spike is.
@@ -214,36 +233,37 @@ def _parameters(
         "coupled_skew": (-0.9, 0.9),
     }
     parameters = []
-    for name, start in zip(parameter_names(n_peaks, line_shape), guess, strict=True):
+    for name, start in zip(parameter_names(n_peaks, how.line_shape), guess, strict=True):
         stem = name.rstrip("0123456789").rstrip("_") if name[-1].isdigit() else name
         lower, upper = bounds[stem]
         parameters.append(Parameter(name, min(max(float(start), lower), upper), lower, upper))
-    return parameters
+    return constrained(parameters, how.constraints)
 
 
-def _fit_each(measured: EnergySpectrum, most: int, line_shape: LineShape) -> dict[int, Solution]:
-    """Fits with 1 to ``most`` peaks; each guides the next."""
+def _fit_each(measured: EnergySpectrum, how: SpectrumOptions) -> dict[int, Solution]:
+    """Fits with 1 to ``how.most`` peaks; each guides the next."""
+    line_shape = how.line_shape
     skewed = line_shape == "asymmetric"
-    fits = {1: _fit_peaks(measured, 1, line_shape, first_guesses(measured, 1, skewed=skewed))}
-    for count in range(2, most + 1):
+    fits = {1: _fit_peaks(measured, 1, how, first_guesses(measured, 1, skewed=skewed))}
+    for count in range(2, how.most + 1):
         before = fits[count - 1].values
         if count == 2:
             guesses = first_guesses(measured, 2, single=before[2:4], skewed=skewed)
         else:
             lines = line_list(before, line_shape)
             guesses = one_more_peak(measured, lines, float(before[1]), skewed=skewed)
-        fits[count] = _fit_peaks(measured, count, line_shape, guesses)
+        fits[count] = _fit_peaks(measured, count, how, guesses)
     return fits
 
 
 def _fit_peaks(
-    measured: EnergySpectrum, n_peaks: int, line_shape: LineShape, guesses: list[Array]
+    measured: EnergySpectrum, n_peaks: int, how: SpectrumOptions, guesses: list[Array]
 ) -> Solution:
     """Best of several first guesses, variance renewed from the model."""
     background_shape = 1.0 / measured.pixel_eV
 
     def model(theta: Array) -> tuple[Array, Array]:
-        return spectrum_model(measured.energy_eV, background_shape, theta, n_peaks, line_shape)
+        return spectrum_model(measured.energy_eV, background_shape, theta, n_peaks, how.line_shape)
 
     def refine(parameters: list[Parameter], expected: Array | None, max_steps: int) -> Solution:
         variance = measured.error**2
@@ -254,11 +274,13 @@ def _fit_peaks(
 
     if not guesses:
         raise FitRefused(f"no first guess for {n_peaks} peaks was found in the spectrum")
-    tried = [refine(_parameters(measured, guess, n_peaks, line_shape), None, 12) for guess in guesses]
+    tried = [refine(spectrum_parameters(measured, guess, n_peaks, how), None, 12) for guess in guesses]
     solution = min(tried, key=_penalised)
     for turn in range(6):
         previous = solution.values
-        parameters = [p.at(float(v)) for p, v in zip(solution.parameters, previous, strict=True)]
+        parameters = [
+            p if p.fixed else p.at(float(v)) for p, v in zip(solution.parameters, previous, strict=True)
+        ]
         solution = refine(parameters, solution.model, MAX_STEPS)
         if turn and np.allclose(solution.values, previous, rtol=1e-6, atol=1e-12):
             break
@@ -267,13 +289,13 @@ def _fit_peaks(
 
 def _penalised(solution: Solution) -> float:
     """-2 ln L with the variance's own term, so that fits with different variances compare."""
-    return solution.deviance + float(np.sum(np.log(solution.variance)))
+    return solution.deviance + solution.penalty + float(np.sum(np.log(solution.variance)))
 
 
 def _bic(solution: Solution, measured: EnergySpectrum) -> float:
     if not solution.converged:
         return math.inf
-    return _penalised(solution) + len(solution.parameters) * math.log(measured.energy_eV.size)
+    return _penalised(solution) + int(solution.free.sum()) * math.log(measured.energy_eV.size)
 
 
 def _hidden_fraction(two: Solution) -> float:
@@ -323,7 +345,7 @@ def _result(
     require_converged(solution, what)
     covariance = covariance_or_refuse(solution, what)
     goodness = chi2_goodness(
-        measured.counts_per_eV, solution.model, solution.variance, len(solution.parameters)
+        measured.counts_per_eV, solution.model, solution.variance, int(solution.free.sum())
     )
     warnings = [*notes, *bound_warnings(solution)]
     if goodness.p_value < 1e-3 and goodness.chi2 > goodness.dof:

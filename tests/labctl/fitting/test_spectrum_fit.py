@@ -5,10 +5,13 @@ import pytest
 
 from labctl.emission.components import Component, Emission, spectrum_per_eV
 from labctl.emission.sample import load_sample
+from labctl.errors import InputError
+from labctl.fitting.constraints import Constraint
 from labctl.fitting.lines import line
 from labctl.fitting.refusal import FitRefused
-from labctl.fitting.spectrum_fit import SpectrumFit, fit_spectrum
+from labctl.fitting.spectrum_fit import SpectrumFit, SpectrumOptions, fit_spectrum
 from labctl.fitting.spectrum_model import parameter_names, spectrum_model
+from labctl.fitting.value import Value
 from labctl.spectra.frames import SpectrumData
 
 
@@ -93,7 +96,9 @@ def test_a_cosmic_ray_on_the_peak_of_a_single_frame(camera):
 def test_three_peaks_and_their_number(camera):
     parts = [(2.45, 0.025, 0.4), (2.33, 0.03, 0.35), (2.10, 0.06, 0.25)]
     emission = Emission(tuple(Component(f"c{i}", e, s, w, 1e-9) for i, (e, s, w) in enumerate(parts)))
-    fit = fit_spectrum(camera(np.random.default_rng(7), emission, electrons=1e5), max_peaks=3)
+    fit = fit_spectrum(
+        camera(np.random.default_rng(7), emission, electrons=1e5), SpectrumOptions(max_peaks=3)
+    )
     assert fit.n_peaks == 3
     found = sorted(
         [
@@ -118,7 +123,8 @@ def test_asymmetric_lines(camera):
     counts = np.round(light / 2 + 300).astype(np.int64)
     dark = np.round(rng.normal(0, 6, (3, 1024)) / 2 + 300).astype(np.int64)
     fit = fit_spectrum(
-        SpectrumData(wavelength, counts, dark, 1.0, 2.0, 6.0, 65535), n_peaks=1, line_shape="asymmetric"
+        SpectrumData(wavelength, counts, dark, 1.0, 2.0, 6.0, 65535),
+        SpectrumOptions(n_peaks=1, line_shape="asymmetric"),
     )
     assert fit.estimates.value("skew").agrees_with(0.3, sigmas=3.5)
     assert fit.estimates.value("energy_eV").agrees_with(2.3, sigmas=3.5)
@@ -196,3 +202,48 @@ def frames_of(light, rng):
 def test_spectra_without_a_peak_are_refused(light, message):
     with pytest.raises(FitRefused, match=message):
         fit_spectrum(frames_of(light, np.random.default_rng(11)))
+
+
+def test_what_is_known_of_the_peaks_enters_the_fit(camera):
+    emission = load_sample("xray-B").emission(140.0)
+    coupled = emission.component("coupled")
+    data = camera(np.random.default_rng(12), emission)
+    free = fit_spectrum(data).estimates
+
+    held = fit_spectrum(data, SpectrumOptions(constraints=(Constraint("width_eV", fixed=0.03),)))
+    assert held.estimates.value("width_eV") == Value(0.03, 0.0)
+    assert held.goodness.dof == fit_spectrum(data).goodness.dof + 1
+
+    # A Gaussian prior far from what was measured: both combine by their weights, up to other parameters.
+    other = free.value("shift_eV")
+    prior = Value(other.value + 2.0 * other.error, other.error)
+    pulled = fit_spectrum(data, SpectrumOptions(constraints=(Constraint("shift_eV", prior=prior),)))
+    shift = pulled.estimates.value("shift_eV")
+    assert shift.value == pytest.approx(other.value + other.error, abs=0.2 * other.error)
+    assert shift.error == pytest.approx(other.error / np.sqrt(2.0), rel=0.1)
+
+    low = coupled.weight + 0.1
+    bounded = fit_spectrum(data, SpectrumOptions(constraints=(Constraint("fraction", low=low),)))
+    assert bounded.estimates["fraction"] == low
+    assert any("fraction ended at the bound" in warning for warning in bounded.warnings)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "give a value to hold"),
+        ({"fixed": 1.0, "low": 0.0}, "give a value to hold"),
+        ({"low": 2.0, "high": 1.0}, "not below"),
+        ({"prior": Value(1.0, 0.0)}, "hold the parameter"),
+        ({"fixed": float("nan")}, "no value for a parameter"),
+    ],
+)
+def test_constraints_that_say_nothing_or_too_much_are_refused(fields, message):
+    with pytest.raises(InputError, match=message):
+        Constraint("width_eV", **fields)
+
+
+def test_a_constraint_outside_the_parameters_range_is_refused(camera):
+    data = camera(np.random.default_rng(13), load_sample("xray-A").emission(80.0))
+    with pytest.raises(InputError, match="fraction cannot be held at 3"):
+        fit_spectrum(data, SpectrumOptions(constraints=(Constraint("fraction", fixed=3.0),)))
