@@ -20,6 +20,8 @@ from labctl.fitting.g2_fit import G2Options
 from labctl.fitting.joint_fit import fit_joint
 from labctl.fitting.point import fit_point
 from labctl.fitting.refusal import FitRefused
+from labctl.fitting.sweep_fit import fit_sweep
+from labctl.fitting.sweep_start import SweepPoint
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData
 
@@ -103,13 +105,55 @@ def study(kind, points, sample, temperature_K, *, electrons, mu, duration_s, n_b
     report(kind, sample, temperature_K, mu, np.array(pulls), refused, np.median(seconds))
 
 
-def report(kind, sample, temperature_K, mu, pulls, refused, seconds):
+def sweep_study(sweeps, sample_name):
+    """Pulls of the laws of whole sweeps, spectra and pairs of five temperatures in one likelihood."""
+    sample = load_sample(sample_name)
+    temperatures = (300.0, 200.0, 150.0, 110.0, 80.0)
+    cold, middle = sample.emission(80.0), sample.emission(150.0)
+    pulls, seconds = [], []
+    for seed in range(sweeps):
+        rng = np.random.default_rng([seed, 6])
+        points = []
+        for temperature_K in temperatures:
+            emission = sample.emission(temperature_K)
+            pairs = burst_record(
+                rng, emission, xrays_per_s=3e6, mu=0.05, duration_s=1.0, n_blocks=25, dead=True
+            )
+            frames = camera_frames(rng, emission, electrons=1e4)
+            points.append(SweepPoint(temperature_K, pairs, spectrum=frames))
+        began = time.perf_counter()
+        fit = fit_sweep(points, G2Options(SIGMA_S), shared="all")
+        seconds.append(time.perf_counter() - began)
+        shift = cold.component("uncoupled").energy_eV - cold.component("coupled").energy_eV
+        numbers = {
+            "A_X slow": (fit.estimates.value("rate_constant_slow_K"), sample.rate_constant_K),
+            "tau_slow 80 K": (fit.lifetime_s("slow", 80.0), cold.component("uncoupled").lifetime_s),
+            "tau_fast 80 K": (fit.lifetime_s("fast", 80.0), cold.component("coupled").lifetime_s),
+            "tau_fast 150 K": (fit.lifetime_s("fast", 150.0), middle.component("coupled").lifetime_s),
+            "fraction 80 K": (fit.coupled_fraction(80.0), cold.component("coupled").weight),
+            "fraction 150 K": (fit.coupled_fraction(150.0), middle.component("coupled").weight),
+            "red-shift 80 K": (fit.red_shift_eV(80.0), shift),
+        }
+        pulls.append([(value.value - true) / value.error for value, true in numbers.values()])
+    report(
+        f"sweep of {len(temperatures)}",
+        sample_name,
+        80.0,
+        0.05,
+        np.array(pulls),
+        0,
+        np.median(seconds),
+        numbers,
+    )
+
+
+def report(kind, sample, temperature_K, mu, pulls, refused, seconds, names=NUMBERS):
     print(
         f"\n{kind}: {sample} at {temperature_K:g} K, mu = {mu}, {len(pulls)} points, {refused} refused, "
         f"{seconds * 1e3:.0f} ms a fit (median)"
     )
     print("number             given   mean pull    sd     inside 1   inside 2   beyond 3")
-    for name, column in zip(NUMBERS, pulls.T, strict=True):
+    for name, column in zip(names, pulls.T, strict=True):
         known = column[np.isfinite(column)]
         size = np.abs(known)
         print(
@@ -125,11 +169,16 @@ def main():
     parser.add_argument("--points", type=int, default=300)
     parser.add_argument("--sample", default="xray-A")
     parser.add_argument("--temperature", type=float)
+    parser.add_argument("--sweeps", type=int, default=60, help="whole sweeps in one fit each")
     arguments = parser.parse_args()
     usual = {"electrons": 1e4, "mu": 0.05, "duration_s": 1.0, "n_blocks": 25, "dead": True}
     if arguments.temperature is not None:
         for kind in ("joint", "point"):
             study(kind, arguments.points, arguments.sample, arguments.temperature, **usual)
+        return
+    if arguments.sweeps:
+        sweep_study(arguments.sweeps, arguments.sample)
+    if not arguments.points:
         return
     study("joint", arguments.points, "xray-A", 80.0, **usual)
     study("point", arguments.points, "xray-A", 80.0, **usual)

@@ -127,6 +127,28 @@ class SpectrumFit:
         per_eV = self.estimates["background_per_pixel"] / self.mean_pixel_eV
         return per_eV * (self.estimates["energy_eV"] / energy) ** 2
 
+    def with_background(self, measured: EnergySpectrum) -> Array:
+        """Peaks and background in counts per frame and eV for these very pixels (n,)."""
+        background = self.estimates["background_per_pixel"] / measured.pixel_eV
+        return self.curve(measured.energy_eV) + background
+
+    def residuals(self, data: SpectrumData | Spectrum) -> tuple[Array, Array]:
+        """What the fit leaves over.
+
+        Args:
+            data: What was fitted, or another spectrum of the same light.
+
+        Returns:
+            Energies in eV of the pixels (n,), rising, and measured less fitted in standard deviations (n,).
+
+        Raises:
+            SpectrumRefused: frames that are no measurement.
+        """
+        measured = to_energy(reduce_frames(data) if isinstance(data, SpectrumData) else data)
+        expected = self.with_background(measured)
+        pull = (measured.counts_per_eV - expected) / np.sqrt(measured.variance(expected))
+        return measured.energy_eV, pull
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -268,7 +290,7 @@ def _fit_peaks(
     def refine(parameters: list[Parameter], expected: Array | None, max_steps: int) -> Solution:
         variance = measured.error**2
         if expected is not None:
-            variance = measured.floor_variance + measured.variance_per_unit * np.maximum(expected, 0.0)
+            variance = measured.variance(expected)
         data = GaussianData(measured.counts_per_eV, variance)
         return solve(model, data, parameters, max_steps=max_steps)
 
@@ -324,12 +346,7 @@ def _without_outliers(measured: EnergySpectrum, solution: Solution) -> tuple[Ene
     # Many pixels in a row above the fit are a wrong model, not a cosmic ray.
     if not spike.any() or spike.mean() > 0.02:
         return measured, 0
-    keep = ~spike
-    kept = {
-        name: getattr(measured, name)[keep]
-        for name in ("energy_eV", "counts_per_eV", "floor_variance", "variance_per_unit", "pixel_eV")
-    }
-    return EnergySpectrum(**kept), int(spike.sum())
+    return measured.kept(~spike), int(spike.sum())
 
 
 def _result(

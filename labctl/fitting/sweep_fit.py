@@ -1,68 +1,64 @@
 """All temperatures of a sweep in one fit: lifetimes follow their laws, every point keeps its own contrast.
 
 Lifetimes at each temperature are tau_300 exp[-A_X (1/T - 1/300)], one pair of numbers for the coupled and
-one for the uncoupled light; delay between the counters and timing response are common. The coupled
-fractions are either one per point, with the spectrum's value as prior, or follow the logistic step of
-``trends.fraction_law``; then the spectra's values are data beside the pairs.
+one for the uncoupled light; delay between the counters and timing response are common. What else is shared:
+
+* ``"lifetimes"``: nothing; each point has its own coupled fraction, with the spectrum's value as prior;
+* ``"fraction"``: the fractions follow the logistic step of ``trends.fraction_law``; the spectra's values are
+  data beside the pairs;
+* ``"all"``: the pixels of all spectra are data as well. Fraction, red-shift and both widths follow laws (a
+  step, and straight lines in temperature); a point keeps its brightness, background and uncoupled energy. A
+  coupled peak that is lost in one spectrum is then still placed by the others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.estimates import (
     Estimates,
     Goodness,
     bound_warnings,
     burst_covariance,
+    chi2_goodness,
     poisson_goodness,
     require_converged,
     software,
 )
-from labctl.fitting.g2_fit import G2Fit, G2Options, fit_g2
+from labctl.fitting.g2_fit import G2Options
 from labctl.fitting.histogram import MIN_BLOCKS, Histogram
-from labctl.fitting.mixed import MixedData
+from labctl.fitting.lines import LineShape
 from labctl.fitting.pair_model import PairModel
 from labctl.fitting.refusal import FitRefused
-from labctl.fitting.solver import GaussianData, Parameter, PoissonCounts, Solution, Statistic, solve
-from labctl.fitting.trends import fraction_law, lifetime_law
+from labctl.fitting.solver import GaussianData, Parameter, PoissonCounts, Solution, solve
+from labctl.fitting.sweep_model import Block, SweepModel, SweepParameters
+from labctl.fitting.sweep_pixels import Pixels, pixels
+from labctl.fitting.sweep_start import Shared, Start, SweepPoint, alone
+from labctl.fitting.trends import LAWS, LawName, TrendPoint, fit_trend, fraction_law, lifetime_law, line_law
 from labctl.fitting.value import Value
-from labctl.photons.g2 import PairBlocks
 
 Array = NDArray[np.float64]
 
-SHARED = (
-    "lifetime_slow_300K_s",
-    "rate_constant_slow_K",
-    "lifetime_fast_300K_s",
-    "rate_constant_fast_K",
-    "delay_s",
-    "response_sigma_s",
-)
+LIFETIME_LAWS = {
+    "lifetime_slow_s": ("lifetime_slow_300K_s", "rate_constant_slow_K"),
+    "lifetime_fast_s": ("lifetime_fast_300K_s", "rate_constant_fast_K"),
+}
 FRACTION_LAW = ("fraction_warm", "fraction_rise", "fraction_midpoint_K", "fraction_steepness_K")
-_SLOW, _FAST = slice(0, 2), slice(2, 4)
+LINE_LAWS = {
+    "shift_eV": ("shift_190K_eV", "shift_slope_eV_per_K"),
+    "coupled_width_eV": ("coupled_width_190K_eV", "coupled_width_slope_eV_per_K"),
+    "width_eV": ("width_190K_eV", "width_slope_eV_per_K"),
+}
 _START_FAST = (0.4e-9, 80.0)
-
-
-@dataclass(frozen=True, eq=False)
-class SweepPoint:
-    """One temperature.
-
-    Args:
-        temperature_K: Where.
-        pairs: Histogram in time blocks.
-        fraction: Coupled share from the spectrum; None where it shows one peak, taken as no coupled light.
-    """
-
-    temperature_K: float
-    pairs: PairBlocks
-    fraction: Value | None
+_LEAST_FRACTIONS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,236 +66,311 @@ class SweepFit:
     """The laws of a sweep.
 
     Args:
-        estimates: ``SHARED``, then ``FRACTION_LAW`` where asked, then ``level``, ``contrast_s`` (and
-        ``fraction``)
-            of each point with its number, as in ``contrast_s[3]``.
+        shared: What the points share.
+        estimates: Parameters of the laws, what is common, and each point's own with its number, as in
+            ``contrast_s[3]``.
         temperatures_K: Of the points.
-        goodness: Of the histogram of each point.
+        goodness: Of the histogram of each point; None without one.
+        spectrum_goodness: Of the spectrum of each point; None where it was not fitted.
         warnings: What limits the result.
     """
 
+    shared: Shared
     estimates: Estimates
     temperatures_K: tuple[float, ...]
-    goodness: tuple[Goodness, ...]
+    goodness: tuple[Goodness | None, ...]
+    spectrum_goodness: tuple[Goodness | None, ...]
     warnings: tuple[str, ...]
 
-    def lifetime_s(self, which: str, temperature_K: float) -> Value:
+    def lifetime_s(self, which: Literal["fast", "slow"], temperature_K: float) -> Value:
         """Lifetime of the ``"fast"`` or ``"slow"`` component at a temperature with its error."""
-        part = _FAST if which == "fast" else _SLOW
-        value, gradient = lifetime_law(np.array([temperature_K]), self.estimates.values[part])
-        variance = float(gradient[0] @ self.estimates.covariance[part, part] @ gradient[0])
+        return self._law("lifetime", LIFETIME_LAWS[f"lifetime_{which}_s"], temperature_K)
+
+    def coupled_fraction(self, temperature_K: float) -> Value | None:
+        """Coupled share of the light by its law; None where the fractions follow none."""
+        if FRACTION_LAW[0] not in self.estimates:
+            return None
+        return self._law("fraction", FRACTION_LAW, temperature_K)
+
+    def red_shift_eV(self, temperature_K: float) -> Value | None:
+        """Red-shift by its law; None where no spectra were fitted."""
+        if LINE_LAWS["shift_eV"][0] not in self.estimates:
+            return None
+        return self._law("line", LINE_LAWS["shift_eV"], temperature_K)
+
+    def _law(self, law: LawName, names: tuple[str, ...], temperature_K: float) -> Value:
+        part = [self.estimates.names.index(name) for name in names]
+        value, gradient = LAWS[law][1](np.array([temperature_K]), self.estimates.values[part])
+        variance = float(gradient[0] @ self.estimates.covariance[np.ix_(part, part)] @ gradient[0])
         return Value(float(value[0]), math.sqrt(max(variance, 0.0)))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "software": software(),
+            "shared": self.shared,
             "estimates": self.estimates.to_dict(),
             "temperatures_K": list(self.temperatures_K),
-            "goodness": [one.to_dict() for one in self.goodness],
+            "goodness": [None if one is None else one.to_dict() for one in self.goodness],
+            "spectrum_goodness": [None if one is None else one.to_dict() for one in self.spectrum_goodness],
             "warnings": list(self.warnings),
         }
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> SweepFit:
         """Back from :meth:`to_dict`."""
+
+        def goodness(name: str) -> tuple[Goodness | None, ...]:
+            return tuple(None if one is None else Goodness.from_dict(one) for one in fields[name])
+
         return SweepFit(
+            fields["shared"],
             Estimates.from_dict(fields["estimates"]),
             tuple(float(T) for T in fields["temperatures_K"]),
-            tuple(Goodness.from_dict(one) for one in fields["goodness"]),
+            goodness("goodness"),
+            goodness("spectrum_goodness"),
             tuple(fields["warnings"]),
         )
 
 
 def fit_sweep(
-    points: Sequence[SweepPoint], options: G2Options, *, fraction_follows_law: bool = False
+    points: Sequence[SweepPoint],
+    options: G2Options,
+    *,
+    shared: Shared = "lifetimes",
+    line_shape: LineShape = "gaussian",
+    constraints: tuple[Constraint, ...] = (),
+    starts: Sequence[Start] | None = None,
 ) -> SweepFit:
     """Fit the laws to all points at once.
 
     Args:
-        points: At least two temperatures; for the fraction's law at least four with a spectrum.
-        options: As for ``fit_g2``; ``fraction``, ``pin`` and ``n_lifetimes`` are not used.
-        fraction_follows_law: Let the coupled fractions follow one logistic step.
+        points: At least two temperatures; for the fraction's law at least four with coupled light.
+        options: As for ``fit_g2``; ``fraction``, ``pin``, ``n_lifetimes`` and ``constraints`` are not used.
+        shared: What follows laws beside the lifetimes.
+        line_shape: Shape of both peaks with ``"all"``; the skews are common.
+        constraints: Parameters of the sweep that are held, bounded or known beforehand.
+        starts: Fits of each point by itself where they are known already.
 
     Raises:
         FitRefused: too few points, a point that cannot be fitted by itself, no convergence.
+        InputError: a constraint that no parameter can obey.
     """
     if len({round(point.temperature_K, 1) for point in points}) < 2:
         raise FitRefused("a sweep needs at least two temperatures")
-    with_fraction = sum(point.fraction is not None for point in points)
-    if with_fraction == 0:
-        raise FitRefused("no point of the sweep has a coupled fraction: fit one lifetime per point instead")
-    if fraction_follows_law and with_fraction < 4:
-        raise FitRefused(f"{with_fraction} points have a coupled fraction: its law needs 4")
-    starts = [_alone(point, options) for point in points]
-    problem = _Sweep(points, starts, options, fraction_follows_law)
-    solution = solve(problem.model, problem.statistic, problem.parameters())
-    return problem.result(solution)
-
-
-def _alone(point: SweepPoint, options: G2Options) -> G2Fit:
-    """A point by itself: contrast, level and the photons per burst to start from."""
-    share = point.fraction
-    two = share is not None and share.value > 2.0 * share.error
-    wanted = replace(options, fraction=share, pin="prior", n_lifetimes=2 if two else 1)
-    try:
-        return fit_g2(point.pairs, wanted)
-    except FitRefused as refusal:
-        if not two:
-            raise FitRefused(f"point at {point.temperature_K:g} K: {refusal}") from None
-    return fit_g2(point.pairs, replace(wanted, n_lifetimes=1))
+    if sum(point.pairs is not None for point in points) < 2:
+        raise FitRefused("a sweep needs at least two points with a g2")
+    found = starts or [alone(point, options, shared, line_shape) for point in points]
+    sweep = _Sweep(points, found, options, shared, line_shape)
+    sweep.parameters.parameters = constrained(sweep.parameters.parameters, constraints)
+    solution = sweep.solve()
+    return sweep.result(solution)
 
 
 class _Sweep:
     """All points behind one parameter vector."""
 
     def __init__(
-        self, points: Sequence[SweepPoint], starts: list[G2Fit], options: G2Options, follows_law: bool
+        self,
+        points: Sequence[SweepPoint],
+        starts: Sequence[Start],
+        options: G2Options,
+        shared: Shared,
+        line_shape: LineShape,
     ) -> None:
-        self.points, self.starts, self.options, self.follows_law = points, starts, options, follows_law
+        self.points, self.options, self.shared, self.line_shape = points, options, shared, line_shape
         self.temperature = np.array([point.temperature_K for point in points])
-        self.histograms = [Histogram(point.pairs) for point in points]
-        self.pair_models = [
-            PairModel(h.edges_s, h.accidentals, 2, options.form, start.mu_model)
-            for h, start in zip(self.histograms, starts, strict=True)
-        ]
-        self.measured = [i for i, point in enumerate(points) if point.fraction is not None]
-        self.names = self._names()
-        parts: list[Statistic] = [PoissonCounts(h.counts) for h in self.histograms]
-        if follows_law:
-            known = [point.fraction for point in points if point.fraction is not None]
-            parts.append(
-                GaussianData(
-                    np.array([share.value for share in known]),
-                    np.array([max(share.error, 1e-6) ** 2 for share in known]),
-                )
+        self.starts = starts
+        found = sum(start.fraction is not None for start in self.starts)
+        if found == 0:
+            raise FitRefused(
+                "no point of the sweep has a coupled fraction: fit one lifetime per point instead"
             )
-        self.statistic = MixedData(tuple(parts))
+        if shared != "lifetimes" and found < _LEAST_FRACTIONS:
+            raise FitRefused(f"{found} points have a coupled fraction: its law needs {_LEAST_FRACTIONS}")
+        self.parameters = SweepParameters(self.temperature)
+        self._add_lifetimes()
+        if shared != "lifetimes":
+            self._add_fraction_law()
+        self.histograms: dict[int, Histogram] = {}
+        self.pixels: dict[int, Pixels] = {}
+        self.blocks: list[Block] = []
+        if shared == "all":
+            self._add_peaks()
+        for i in range(len(points)):
+            self._add_pairs(i)
+            if shared == "all":
+                self._add_pixels(i)
+        if shared == "fraction":
+            self._add_fractions()
 
-    def _names(self) -> tuple[str, ...]:
-        names = list(SHARED)
-        names += FRACTION_LAW if self.follows_law else []
-        for i in range(len(self.points)):
-            names += [f"level[{i}]", f"contrast_s[{i}]"]
-            names += [] if self.follows_law else [f"fraction[{i}]"]
-        return tuple(names)
+    # -- parameters ------------------------------------------------------------------------------------------
 
-    def index(self, i: int) -> int:
-        """Where the own parameters of point i begin."""
-        own = 2 if self.follows_law else 3
-        return len(SHARED) + (len(FRACTION_LAW) if self.follows_law else 0) + own * i
-
-    def model(self, theta: Array) -> tuple[Array, Array]:
-        """Expected pairs of all points (and fractions), and the Jacobian."""
-        slow, by_slow = lifetime_law(self.temperature, theta[_SLOW])
-        fast, by_fast = lifetime_law(self.temperature, theta[_FAST])
-        law = slice(len(SHARED), len(SHARED) + len(FRACTION_LAW))
-        shares, by_law = fraction_law(self.temperature, theta[law]) if self.follows_law else (None, None)
-        models, rows = [], []
-        for i, pair_model in enumerate(self.pair_models):
-            at = self.index(i)
-            share = float(shares[i]) if shares is not None else float(theta[at + 2])
-            local = np.array([theta[at], theta[at + 1], share, fast[i], slow[i], theta[4], theta[5]])
-            expected, jacobian = pair_model(local)
-            row = np.zeros((expected.size, theta.size))
-            row[:, at : at + 2] = jacobian[:, :2]
-            if by_law is not None:
-                row[:, law] = jacobian[:, 2:3] * by_law[i]
-            else:
-                row[:, at + 2] = jacobian[:, 2]
-            row[:, _FAST] = jacobian[:, 3:4] * by_fast[i]
-            row[:, _SLOW] = jacobian[:, 4:5] * by_slow[i]
-            row[:, 4:6] = jacobian[:, 5:7]
-            models.append(expected)
-            rows.append(row)
-        if shares is not None and by_law is not None:
-            models.append(shares[self.measured])
-            row = np.zeros((len(self.measured), theta.size))
-            row[:, law] = by_law[self.measured]
-            rows.append(row)
-        return np.concatenate(models), np.concatenate(rows)
-
-    def parameters(self) -> list[Parameter]:
-        """Starts from the points by themselves."""
-        sigma, prior = self.options.response_sigma_s, self.options.response_prior
-        slow = [start.tau_slow_s.value for start in self.starts]
-        inverse = 1.0 / self.temperature - 1.0 / 300.0
-        slope, offset = np.polyfit(inverse, np.log(slow), 1)
-        given = self.options.delay_s
-        delay = (
-            given if given is not None else float(np.median([s.estimates["delay_s"] for s in self.starts]))
+    def _add_lifetimes(self) -> None:
+        options, fits = self.options, [start.pairs for start in self.starts if start.pairs is not None]
+        temperature = np.array(
+            [T for T, start in zip(self.temperature, self.starts, strict=True) if start.pairs is not None]
         )
-        result = [
-            Parameter(SHARED[0], float(np.exp(offset)), 1e-12, 1e-6),
-            Parameter(SHARED[1], float(-slope), -2e3, 2e3),
-            Parameter(SHARED[2], _START_FAST[0], 1e-12, 1e-6),
-            Parameter(SHARED[3], _START_FAST[1], -2e3, 2e3),
-            Parameter(SHARED[4], delay, fixed=given is not None),
-            Parameter(SHARED[5], sigma, 0.0, 20.0 * sigma, fixed=prior is None, prior=prior),
-        ]
-        if self.follows_law:
-            shares = [point.fraction.value for point in self.points if point.fraction is not None]
-            low, rise = max(min(shares), 0.0), max(max(shares) - min(shares), 0.01)
-            result += [
-                Parameter(FRACTION_LAW[0], low, -0.2, 1.0),
-                Parameter(FRACTION_LAW[1], rise, 0.0, 2.0),
-                Parameter(FRACTION_LAW[2], 140.0, 20.0, 400.0),
-                Parameter(FRACTION_LAW[3], 15.0, 1.0, 150.0),
+        slow = [fit.tau_slow_s.value for fit in fits]
+        slope, offset = np.polyfit(1.0 / temperature - 1.0 / 300.0, np.log(slow), 1)
+        starts = {"lifetime_slow_s": (float(np.exp(offset)), float(-slope)), "lifetime_fast_s": _START_FAST}
+        for local, (tau, rate) in LIFETIME_LAWS.items():
+            law = [
+                Parameter(tau, starts[local][0], 1e-12, 1e-6),
+                Parameter(rate, starts[local][1], -2e3, 2e3),
             ]
-        for i, (point, start) in enumerate(zip(self.points, self.starts, strict=True)):
-            result += self._own(i, point, start)
-        return result
+            self.parameters.law(local, lifetime_law, law)
+        delay = float(np.median([fit.estimates["delay_s"] for fit in fits]))
+        held = options.delay_s is not None
+        self.parameters.common("delay_s", Parameter("delay_s", options.delay_s or delay, fixed=held))
+        sigma, prior = options.response_sigma_s, options.response_prior
+        self.parameters.common(
+            "response_sigma_s",
+            Parameter("response_sigma_s", sigma, 0.0, 20.0 * sigma, fixed=prior is None, prior=prior),
+        )
 
-    def _own(self, i: int, point: SweepPoint, start: G2Fit) -> list[Parameter]:
-        held = not self.options.level_free or self.histograms[i].few_accidentals
-        own = [
-            Parameter(f"level[{i}]", start.estimates["level"], 0.0, math.inf, fixed=held),
-            Parameter(f"contrast_s[{i}]", start.estimates["contrast_s"], 0.0, math.inf),
+    def _add_fraction_law(self) -> None:
+        shares = [(T, start.fraction) for T, start in zip(self.temperature, self.starts, strict=True)]
+        known = [
+            TrendPoint(float(T), share) for T, share in shares if share is not None and share.error > 0.0
         ]
-        if self.follows_law:
-            return own
-        share = point.fraction
-        if share is None:
-            return [*own, Parameter(f"fraction[{i}]", 0.0, fixed=True)]
-        value = min(max(share.value, 0.0), 1.0)
-        known = share if share.error > 0.0 else None
-        return [*own, Parameter(f"fraction[{i}]", value, 0.0, 1.0, fixed=known is None, prior=known)]
+        values = [point.value.value for point in known]
+        guess = np.array([max(min(values), 0.0), max(max(values) - min(values), 0.01), 140.0, 15.0])
+        with contextlib.suppress(FitRefused):
+            guess = fit_trend(known, "fraction").estimates.values
+        bounds = ((-0.2, 1.0), (0.0, 2.0), (20.0, 400.0), (1.0, 150.0))
+        law = [
+            Parameter(name, float(value), *bound)
+            for name, value, bound in zip(FRACTION_LAW, guess, bounds, strict=True)
+        ]
+        self.parameters.law("fraction", fraction_law, law)
+
+    def _add_peaks(self) -> None:
+        limits = {"shift_eV": (1e-3, 2.0), "coupled_width_eV": (1e-3, 1.0), "width_eV": (1e-3, 1.0)}
+        for local, (at, slope) in LINE_LAWS.items():
+            known = [
+                TrendPoint(float(T), start.light.estimates.value(local))
+                for T, start in zip(self.temperature, self.starts, strict=True)
+                if start.light is not None and local in start.light.estimates
+            ]
+            known = [point for point in known if point.value.error > 0.0]
+            try:
+                value, incline = (float(v) for v in fit_trend(known, "line").estimates.values)
+            except FitRefused:
+                raise FitRefused(
+                    f"{len(known)} spectra show a {local}: its law needs two temperatures"
+                ) from None
+            law = [Parameter(at, value, *limits[local]), Parameter(slope, incline, -0.01, 0.01)]
+            self.parameters.law(local, line_law, law)
+        if self.line_shape == "asymmetric":
+            for name in ("skew", "coupled_skew"):
+                self.parameters.common(name, Parameter(name, 0.0, -0.9, 0.9))
+
+    def _add_pairs(self, i: int) -> None:
+        pairs, start = self.points[i].pairs, self.starts[i].pairs
+        if pairs is None or start is None:
+            return
+        histogram = self.histograms[i] = Histogram(pairs)
+        level, contrast = start.estimates["level"], start.estimates["contrast_s"]
+        held = not self.options.level_free or histogram.few_accidentals(start.blinding, contrast)
+        own = self.parameters.own
+        own("level", i, Parameter(f"level[{i}]", level, 0.0, math.inf, fixed=held))
+        own("contrast_s", i, Parameter(f"contrast_s[{i}]", contrast, 0.0, math.inf))
+        if self.shared == "lifetimes":
+            share = self.starts[i].fraction
+            value = 0.0 if share is None else min(max(share.value, 0.0), 1.0)
+            known = share if share is not None and share.error > 0.0 else None
+            own("fraction", i, Parameter(f"fraction[{i}]", value, 0.0, 1.0, fixed=known is None, prior=known))
+        model = PairModel(histogram.edges_s, histogram.accidentals, 2, self.options.form, start.blinding)
+        self.blocks.append(Block(i, model.names, model, PoissonCounts(histogram.counts)))
+
+    def _add_pixels(self, i: int) -> None:
+        spectrum, light = self.points[i].spectrum, self.starts[i].light
+        if spectrum is None or light is None:
+            return
+        found = self.pixels[i] = pixels(spectrum, light)
+        energy = light.estimates["energy_eV"]
+        bounds = {"counts": (0.0, math.inf), "energy_eV": (energy - 0.3, energy + 0.3)}
+        for name in ("counts", "background_per_pixel", "energy_eV"):
+            low, high = bounds.get(name, (-math.inf, math.inf))
+            self.parameters.own(name, i, Parameter(f"{name}[{i}]", light.estimates[name], low, high))
+        self.blocks.append(Block(i, found.names, found.model, found.statistic(None)))
+
+    def _add_fractions(self) -> None:
+        """The spectra's fractions as data."""
+        for i, start in enumerate(self.starts):
+            if start.fraction is not None:
+                value, error = np.array([start.fraction.value]), max(start.fraction.error, 1e-6)
+                data = GaussianData(value, np.array([error**2]))
+                self.blocks.append(Block(i, ("fraction",), lambda local: (local, np.ones((1, 1))), data))
+
+    # -- fit -----------------------------------------------------------------------------------------------
+
+    def solve(self) -> Solution:
+        """The pixels' variances are renewed from the laws once."""
+        self.model = SweepModel(self.parameters, self.blocks)
+        solution = solve(self.model, self.model.statistic, self.parameters.parameters)
+        if not self.pixels or not solution.converged:
+            return solution
+        pieces = self.model.statistic.split(solution.model)
+        self.blocks = [
+            replace(block, statistic=self.pixels[block.point].statistic(piece))
+            if block.point in self.pixels and isinstance(block.statistic, GaussianData)
+            else block
+            for block, piece in zip(self.blocks, pieces, strict=True)
+        ]
+        self.model = SweepModel(self.parameters, self.blocks)
+        again = [
+            p if p.fixed else p.at(float(v))
+            for p, v in zip(solution.parameters, solution.values, strict=True)
+        ]
+        return solve(self.model, self.model.statistic, again)
 
     def result(self, solution: Solution) -> SweepFit:
         """Covariance with the scatter between time blocks of every point."""
         require_converged(solution, "sweep")
-        pieces = self.statistic.split(solution.model)
-        ends = np.cumsum([0, *(piece.size for piece in pieces)])
         total = np.zeros_like(solution.information)
         warnings = list(bound_warnings(solution))
-        for i, histogram in enumerate(self.histograms):
-            jacobian = solution.jacobian[ends[i] : ends[i + 1]]
-            scatter = histogram.scatter(pieces[i], jacobian)
+        goodness: list[Goodness | None] = [None] * len(self.points)
+        spectrum_goodness: list[Goodness | None] = [None] * len(self.points)
+        fanos, blocks = [1.0], []
+        find = self.parameters.local(solution.values)
+        for number, block in enumerate(self.blocks):
+            rows, i = self.model.rows(number), block.point
+            model, jacobian = solution.model[rows], solution.jacobian[rows]
+            variance = solution.variance[rows]
+            if not isinstance(block.model, PairModel):
+                total += jacobian.T @ (jacobian / variance[:, None])
+                if i in self.pixels and self.shared == "all":
+                    spectrum_goodness[i] = chi2_goodness(block.statistic.data, model, variance, 4)
+                continue
+            histogram, start = self.histograms[i], self.starts[i].pairs
+            fano = start.fano if start is not None else 1.0
+            local = np.array([find(name, i)[0] for name in block.names])
+            scatter = histogram.scatter(block.model.parts(local), jacobian)
             if scatter is None:
                 warnings.append(f"point at {self.temperature[i]:g} K has fewer than {MIN_BLOCKS} time blocks")
-                scatter = jacobian.T @ (jacobian / pieces[i][:, None]) * self.starts[i].fano
+                scatter = jacobian.T @ (jacobian / model[:, None]) * fano
             total += scatter
-        if self.follows_law:
-            jacobian = solution.jacobian[ends[-2] :]
-            total += jacobian.T @ (jacobian / solution.variance[ends[-2] :, None])
-        covariance = burst_covariance(
-            solution,
-            "sweep",
-            total,
-            n_blocks=min(max(histogram.blocks.n_blocks, MIN_BLOCKS) for histogram in self.histograms),
-            fano=max(start.fano for start in self.starts),
-        )
-        goodness = tuple(
-            poisson_goodness(histogram.counts, piece, 3)
-            for histogram, piece in zip(self.histograms, pieces, strict=False)
-        )
-        bad = [f"{T:g} K" for T, one in zip(self.temperature, goodness, strict=True) if one.p_value < 1e-3]
-        if bad:
-            warnings.append(f"the laws do not describe the histograms at {', '.join(bad)}")
+            fanos.append(fano)
+            blocks.append(max(histogram.blocks.n_blocks, MIN_BLOCKS))
+            goodness[i] = poisson_goodness(histogram.counts, model, 3)
+        covariance = burst_covariance(solution, "sweep", total, n_blocks=min(blocks), fano=max(fanos))
+        warnings += self._misfits("histograms", goodness) + self._misfits("spectra", spectrum_goodness)
         estimates = Estimates(solution.names, solution.values, covariance)
         return SweepFit(
+            self.shared,
             estimates,
             tuple(float(T) for T in self.temperature),
-            goodness,
+            tuple(goodness),
+            tuple(spectrum_goodness),
             (*warnings, *estimates.degenerate_pairs()),
         )
+
+    def _misfits(self, what: str, goodness: list[Goodness | None]) -> list[str]:
+        bad = [
+            f"{T:g} K"
+            for T, one in zip(self.temperature, goodness, strict=True)
+            if one is not None and one.p_value < 1e-3
+        ]
+        return [f"the laws do not describe the {what} at {', '.join(bad)}"] if bad else []

@@ -80,7 +80,21 @@ class EnergySpectrum:
     @property
     def error(self) -> Array:
         """Standard deviation of ``counts_per_eV`` from the data itself (n,)."""
-        return np.sqrt(self.floor_variance + self.variance_per_unit * np.maximum(self.counts_per_eV, 0.0))
+        return np.sqrt(self.variance(self.counts_per_eV))
+
+    def variance(self, expected: Array) -> Array:
+        """Variance of each pixel where ``expected`` counts per eV is what should be there (n,)."""
+        return self.floor_variance + self.variance_per_unit * np.maximum(expected, 0.0)
+
+    def kept(self, keep: NDArray[np.bool_]) -> EnergySpectrum:
+        """Only the pixels marked in ``keep`` (n,)."""
+        return EnergySpectrum(
+            self.energy_eV[keep],
+            self.counts_per_eV[keep],
+            self.floor_variance[keep],
+            self.variance_per_unit[keep],
+            self.pixel_eV[keep],
+        )
 
 
 def reduce_frames(data: SpectrumData) -> Spectrum:

@@ -1,16 +1,19 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from labctl.emission.sample import load_sample
+from labctl.fitting.constraints import Constraint
 from labctl.fitting.g2_fit import G2Options
 from labctl.fitting.joint_fit import JointFit, fit_joint
 from labctl.fitting.mixed import MixedData
 from labctl.fitting.point import fit_point
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import GaussianData, PoissonCounts
-from labctl.fitting.sweep_fit import SweepFit, SweepPoint, fit_sweep
+from labctl.fitting.sweep_fit import SweepFit, fit_sweep
+from labctl.fitting.sweep_start import SweepPoint
 from labctl.fitting.value import Value
 
 SIGMA = 57e-12
@@ -72,8 +75,8 @@ def test_mixed_data_add_their_deviances():
 
 
 @pytest.fixture
-def sweep(bursts):
-    def make(rng, temperatures=(300.0, 200.0, 150.0, 110.0, 80.0)):
+def sweep(bursts, camera):
+    def make(rng, temperatures=(300.0, 200.0, 150.0, 110.0, 80.0), *, electrons=0.0):
         points = []
         for temperature in temperatures:
             emission = SAMPLE.emission(temperature)
@@ -88,24 +91,34 @@ def sweep(bursts):
                 bin_ps=48,
             )
             share = SAMPLE.coupled_fraction(temperature) + rng.normal(0.0, 0.005)
-            points.append(SweepPoint(temperature, pairs, Value(share, 0.005)))
+            spectrum = camera(rng, emission, electrons=electrons, cosmic=False) if electrons else None
+            points.append(SweepPoint(temperature, pairs, Value(share, 0.005), spectrum))
         return points
 
     return make
 
 
-@pytest.mark.parametrize("follows_law", [False, True])
-def test_a_sweep_gives_the_laws_of_the_sample(sweep, follows_law):
-    fit = fit_sweep(sweep(np.random.default_rng(5)), OPTIONS, fraction_follows_law=follows_law)
+@pytest.mark.parametrize("shared", ["lifetimes", "fraction", "all"])
+def test_a_sweep_gives_the_laws_of_the_sample(sweep, shared):
+    points = sweep(np.random.default_rng(5), electrons=2e4 if shared == "all" else 0.0)
+    fit = fit_sweep(points, OPTIONS, shared=shared)
     estimates = fit.estimates
     assert estimates.value("rate_constant_slow_K").agrees_with(SAMPLE.rate_constant_K, sigmas=3.5)
     assert estimates.value("lifetime_slow_300K_s").agrees_with(3.35e-9, sigmas=3.5)
     assert estimates.value("rate_constant_fast_K").agrees_with(80.07, sigmas=3.5)
     assert fit.lifetime_s("fast", 80.0).agrees_with(0.24e-9, sigmas=3.5)
     assert fit.lifetime_s("slow", 80.0).agrees_with(0.74e-9, sigmas=3.5)
-    if follows_law:
+    if shared != "lifetimes":
         assert estimates.value("fraction_midpoint_K").agrees_with(140.0, sigmas=3.5)
         assert estimates.value("fraction_steepness_K").agrees_with(16.0, sigmas=3.5)
+    if shared == "all":
+        coupled, uncoupled = SAMPLE.emission(200.0).components
+        # One spectrum alone does not tell 3 % of coupled light from none; the laws do.
+        assert fit.coupled_fraction(200.0).agrees_with(coupled.weight, sigmas=3.5)
+        assert fit.coupled_fraction(200.0).error < 0.1 * coupled.weight
+        assert fit.red_shift_eV(200.0).agrees_with(uncoupled.energy_eV - coupled.energy_eV, sigmas=3.5)
+        assert estimates.value("energy_eV[0]").agrees_with(2.45, sigmas=3.5)
+        assert all(one.p_value > 1e-3 for one in fit.spectrum_goodness)
     again = SweepFit.from_dict(json.loads(json.dumps(fit.to_dict(), allow_nan=False)))
     assert again.to_dict() == fit.to_dict()
 
@@ -125,4 +138,20 @@ def test_sweeps_that_cannot_be_fitted_are_refused(sweep):
     with pytest.raises(FitRefused, match="no point of the sweep"):
         fit_sweep([SweepPoint(p.temperature_K, p.pairs, None) for p in points], OPTIONS)
     with pytest.raises(FitRefused, match="law needs 4"):
-        fit_sweep(points, OPTIONS, fraction_follows_law=True)
+        fit_sweep(points, OPTIONS, shared="fraction")
+
+
+def test_a_sweep_of_spectra_holds_what_it_is_told(sweep):
+    points = sweep(np.random.default_rng(8), (300.0, 150.0, 130.0, 110.0, 80.0), electrons=2e4)
+    bare = [dataclasses.replace(point, pairs=None) for point in points[1:3]]
+    mixed = [points[0], *bare, *points[3:]]
+    held = (Constraint("rate_constant_fast_K", fixed=80.07), Constraint("fraction_warm", low=0.0))
+
+    fit = fit_sweep(mixed, OPTIONS, shared="all", constraints=held)
+
+    assert fit.estimates.value("rate_constant_fast_K") == Value(80.07, 0.0)
+    assert fit.estimates["fraction_warm"] >= 0.0
+    assert [one is None for one in fit.goodness] == [False, True, True, False, False]
+    assert fit.lifetime_s("fast", 80.0).agrees_with(0.24e-9, sigmas=3.5)
+    with pytest.raises(FitRefused, match="two points with a g2"):
+        fit_sweep([*bare, points[0]], OPTIONS, shared="all")
