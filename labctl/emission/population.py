@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.emission.sample import Sample, SampleError, load_sample
+from labctl.emission.sample import Sample, SampleError, load_sample, sample_names, split_cycle
 
 Array = NDArray[np.float64]
 
@@ -67,19 +67,19 @@ def population() -> tuple[Sample, ...]:
 
 
 def find_sample(name: str) -> Sample:
-    """A sample by name: the papers' data files or a member of the population.
+    """A sample by name: the papers' data files or a member of the population, ``@`` its cooling cycle.
 
     Raises:
-        SampleError: no such sample; the message names the known ones.
+        SampleError: no such sample, the message names the known ones; or no such cycle.
     """
+    stem, cycle = split_cycle(name)
     for sample in population():
-        if sample.name == name:
-            return sample
-    try:
-        return load_sample(name)
-    except SampleError:
-        known = sorted({*population_names(), "uv"})
-        raise SampleError(f"no sample named {name!r}: known are {', '.join(known)}") from None
+        if sample.name == stem:
+            return sample.in_cycle(cycle)
+    if stem not in sample_names():
+        known = sorted({*population_names(), *sample_names()})
+        raise SampleError(f"no sample named {stem!r}: known are {', '.join(known)}")
+    return load_sample(name)
 
 
 def _completed(given: list[float], listed: tuple[float, float]) -> Array:

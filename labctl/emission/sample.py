@@ -8,18 +8,20 @@ Laws between the values at 80 and 300 K that a data file gives:
 * red-shift and widths: linear in temperature;
 * light yield: 1 / (1 + a exp(-E/kT)), thermal quenching, 1 at 80 K.
 
-Cooling and warming give the same light: the papers found the change reversible over weeks.
+Cooling and warming give the same light unless a data file says otherwise, and later cooling cycles nearly the
+same (:mod:`labctl.emission.cooling_cycle`): the papers found the change reversible over weeks.
 """
 
 from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, Literal
 
 from labctl.emission.components import Component, Emission
+from labctl.emission.cooling_cycle import CoolingCycles, departure
 
 COLD_K = 80.0
 WARM_K = 300.0
@@ -52,6 +54,7 @@ class Sample:
         fraction: Coupled share of the photons at 80 and 300 K.
         midpoint_K, steepness_K: Where and how sharply the coupled share rises on cooling.
         spot_fall_per_um: Loss of coupled share, relative, per um that the collection spot exceeds 50 um.
+        cycles: How later cooling cycles differ.
     """
 
     name: str
@@ -72,20 +75,24 @@ class Sample:
     fraction: tuple[float, float]
     midpoint_K: float
     steepness_K: float
-    spot_fall_per_um: float = 0.0
+    spot_fall_per_um: float
+    cycles: CoolingCycles
 
-    def emission(self, temperature_K: float, *, spot_um: float = REFERENCE_SPOT_UM) -> Emission:
+    def emission(
+        self, temperature_K: float, *, spot_um: float = REFERENCE_SPOT_UM, warming: bool = False
+    ) -> Emission:
         """The light at one stage temperature; two components, or one where no coupled light is left.
 
         Args:
             temperature_K: Stage temperature.
             spot_um: Diameter of the collection spot (50, 28 or 13 in the paper).
+            warming: Whether the stage comes from colder; matters only with a hysteresis.
 
         Raises:
             SampleError: temperature outside 4 to 500 K or a spot that is not above 0.
         """
         _check_temperature(temperature_K)
-        weight = self.coupled_fraction(temperature_K, spot_um=spot_um)
+        weight = self.coupled_fraction(temperature_K, spot_um=spot_um, warming=warming)
         uncoupled = Component(
             "uncoupled",
             self.energy_eV,
@@ -104,14 +111,45 @@ class Sample:
         )
         return Emission((coupled, uncoupled))
 
-    def coupled_fraction(self, temperature_K: float, *, spot_um: float = REFERENCE_SPOT_UM) -> float:
+    def in_cycle(self, cycle: int) -> Sample:
+        """The sample in a later cooling cycle, named ``NAME@CYCLE``; the first cycle is the sample itself.
+
+        Raises:
+            SampleError: a cycle below 1, or the sample is in a later cycle already.
+        """
+        if "@" in self.name:
+            raise SampleError(f"sample {self.name} is in a later cooling cycle already")
+        try:
+            change = departure(self.cycles, self.name, cycle)
+        except ValueError as problem:
+            raise SampleError(f"sample {self.name}: {problem}") from None
+        if cycle == 1:
+            return self
+        cold, warm = self.fraction
+        return replace(
+            self,
+            name=f"{self.name}@{cycle}",
+            title=f"{self.title}, cooling cycle {cycle}",
+            fraction=(min(cold * change.fraction_factor, 1.0), min(warm * change.fraction_factor, 1.0)),
+            shift_eV=(self.shift_eV[0] + change.shift_eV, self.shift_eV[1] + change.shift_eV),
+            coupled_lifetime_s=(
+                self.coupled_lifetime_s[0] * change.lifetime_factor,
+                self.coupled_lifetime_s[1] * change.lifetime_factor,
+            ),
+            midpoint_K=self.midpoint_K + change.midpoint_K,
+        )
+
+    def coupled_fraction(
+        self, temperature_K: float, *, spot_um: float = REFERENCE_SPOT_UM, warming: bool = False
+    ) -> float:
         """Coupled share of the photons at one temperature and collection spot, 0 to 1."""
         if not spot_um > 0.0:
             raise SampleError(f"collection spot of {spot_um} um: it must be above 0")
         cold, warm = self.fraction
-        step = _logistic(temperature_K, self.midpoint_K, self.steepness_K)
-        at_cold = _logistic(COLD_K, self.midpoint_K, self.steepness_K)
-        at_warm = _logistic(WARM_K, self.midpoint_K, self.steepness_K)
+        midpoint_K = self.midpoint_K + (self.cycles.hysteresis_K if warming else 0.0)
+        step = _logistic(temperature_K, midpoint_K, self.steepness_K)
+        at_cold = _logistic(COLD_K, midpoint_K, self.steepness_K)
+        at_warm = _logistic(WARM_K, midpoint_K, self.steepness_K)
         share = warm + (cold - warm) * (step - at_warm) / (at_cold - at_warm)
         share *= 1.0 - self.spot_fall_per_um * (spot_um - REFERENCE_SPOT_UM)
         return min(max(share, 0.0), 1.0)
@@ -156,16 +194,31 @@ def sample_names() -> tuple[str, ...]:
 
 
 def load_sample(name: str) -> Sample:
-    """One of the samples that come with the program.
+    """One of the samples that come with the program; ``xray-A@3`` is sample A in its third cooling cycle.
 
     Raises:
-        SampleError: no such sample; the message names the known ones.
+        SampleError: no such sample, the message names the known ones; or no such cycle.
     """
+    stem, cycle = split_cycle(name)
     known = sample_names()
-    if name not in known:
-        raise SampleError(f"no sample named {name!r}: known are {', '.join(known)}")
+    if stem not in known:
+        raise SampleError(f"no sample named {stem!r}: known are {', '.join(known)}")
     folder = resources.files("labctl.emission").joinpath("samples")
-    return parse_sample(name, folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return parse_sample(stem, folder.joinpath(f"{stem}.toml").read_text(encoding="utf-8")).in_cycle(cycle)
+
+
+def split_cycle(name: str) -> tuple[str, int]:
+    """``xray-A@3`` is sample ``xray-A`` in cycle 3; without ``@`` it is cycle 1.
+
+    Raises:
+        SampleError: what follows the ``@`` is not a whole number.
+    """
+    stem, mark, cycle = name.partition("@")
+    if not mark:
+        return stem, 1
+    if not (cycle.isascii() and cycle.isdigit()):
+        raise SampleError(f"sample {name!r}: after '@' comes the number of the cooling cycle, as in {stem}@2")
+    return stem, int(cycle)
 
 
 def parse_sample(name: str, text: str) -> Sample:
@@ -205,6 +258,14 @@ def parse_sample(name: str, text: str) -> Sample:
         midpoint_K=reader.number("coupled.midpoint_K"),
         steepness_K=reader.number("coupled.steepness_K"),
         spot_fall_per_um=reader.number("coupled.spot_fall_per_um", low=0.0, high=0.02),
+        cycles=CoolingCycles(
+            fraction_scatter=reader.number("cycles.fraction_scatter", low=0.0, high=0.3),
+            shift_scatter_eV=reader.number("cycles.shift_scatter_eV", low=0.0, high=0.01),
+            lifetime_scatter=reader.number("cycles.lifetime_scatter", low=0.0, high=0.3),
+            midpoint_scatter_K=reader.number("cycles.midpoint_scatter_K", low=0.0, high=10.0),
+            irreversible_share=reader.number("cycles.irreversible_share", low=0.0, high=1.0),
+            hysteresis_K=reader.number("cycles.hysteresis_K", low=0.0, high=100.0),
+        ),
     )
     reader.finish()
     return sample
