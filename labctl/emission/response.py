@@ -1,4 +1,4 @@
-"""What the instruments do to the light: timing jitter, spectral resolution, dead time.
+"""What the instruments do to the light: timing jitter and spectral resolution.
 
 An exponential of lifetime T seen through a Gaussian response of standard deviation s is
 
@@ -146,51 +146,6 @@ def two_sided_gradient(x_s: ArrayLike, lifetime_s: float, sigma_s: float) -> tup
     by_lifetime = -f * s**2 / T**3 + x * (after - before) / T**2 + 2.0 * gauss * s**2 / T**2
     by_sigma = f * s / T**2 - 2.0 * gauss * s / T
     return (before - after) / (2.0 * T**2), by_lifetime / (2.0 * T) - f / (2.0 * T**2), by_sigma / (2.0 * T)
-
-
-def first_photon(
-    weights: ArrayLike, lifetimes_s: ArrayLike, mu: float, *, precision: float = 1e-15
-) -> tuple[Array, Array]:
-    """Decay of the first detected photon of a burst: what a detector with a long dead time sees.
-
-    With n Poisson of mean mu the first photon has the density h(t) = mu f(t) exp(-mu F(t)) / (1 - exp(-mu)).
-    The first of k photons from a mixture of exponentials is again one (rates add: the first of m photons of
-    component 1 and k - m of component 2 comes at rate m/T1 + (k-m)/T2), so h is a mixture of exponentials
-    with positive weights, returned as such.
-
-    Args:
-        weights: Shares of one or two components.
-        lifetimes_s: Their lifetimes.
-        mu: Mean detected photons per burst on one detector before the dead time, 0 to 5.
-        precision: Bursts of so many photons that they are rarer than this are left out.
-
-    Returns:
-        Weights (sum 1) and lifetimes of h.
-
-    Raises:
-        ValueError: more than two components or mu out of range.
-    """
-    w, tau = np.atleast_1d(np.asarray(weights, float)), np.atleast_1d(np.asarray(lifetimes_s, float))
-    if w.size > 2 or w.shape != tau.shape:
-        raise ValueError("the first-photon decay is written for one or two components")
-    if not 0.0 <= mu <= 5.0:
-        raise ValueError(f"{mu} photons per burst and detector is outside 0 to 5")
-    if mu < 1e-12:
-        return w, tau
-    share, rate, term = w / w.sum(), 1.0 / tau, 1.0
-    out_w: list[float] = []
-    out_rate: list[float] = []
-    for photons in range(1, 60):
-        term *= mu / photons
-        if term < precision * mu:
-            break
-        for first in range(photons + 1) if share.size == 2 else (photons,):
-            second = photons - first
-            chance = math.comb(photons, first) * share[0] ** first * share[-1] ** second
-            out_w.append(term * chance)
-            out_rate.append(first * rate[0] + second * rate[-1])
-    result = np.array(out_w)
-    return result / result.sum(), 1.0 / np.array(out_rate)
 
 
 def normal_step(x: Array, sigma_s: float) -> Array:

@@ -158,26 +158,39 @@ def covariance_or_refuse(solution: Solution, what: str, score_scatter: Array | N
 
 
 def burst_covariance(
-    solution: Solution, what: str, score_scatter: Array, *, n_blocks: int, fano: float
+    solution: Solution,
+    what: str,
+    score_scatter: Array,
+    *,
+    n_blocks: int,
+    fano: float,
+    counted: Array | None = None,
 ) -> Array:
     """Covariance from counting and from the scatter between time blocks, each weighted by what it is worth.
 
     The scatter of M blocks knows a variance to sqrt(2/M), 28 % for 25 blocks; counting is exact for dim
     bursts and wrong by up to the Fano factor for bright ones. Dim bursts and few blocks: mostly counting;
-    bright bursts
-    or many blocks: mostly scatter. Where the scatter exceeds counting by more than 3 of its own errors
-    (drifts, blinking) it is used alone.
+    bright bursts or many blocks: mostly scatter. Where the scatter exceeds counting by more than 3 of its own
+    errors (drifts, blinking) it is used alone.
+
+    Args:
+        solution: The fit.
+        what: Its name, for the refusal.
+        score_scatter: Covariance of the score from the scatter between blocks (p, p).
+        n_blocks: Number of blocks.
+        fano: Variance of the pairs in the peak relative to counting.
+        counted: Covariance of the score from counting (p, p) where it is not the information.
 
     Raises:
         FitRefused: the data do not determine the parameters.
     """
-    plain = covariance_or_refuse(solution, what)
+    plain = covariance_or_refuse(solution, what, counted)
     scatter = covariance_or_refuse(solution, what, score_scatter)
     noise = 2.0 / n_blocks
     doubt = 0.1**2 + (0.5 * (fano - 1.0)) ** 2
     weight = doubt / (doubt + noise)
-    variance, counted = np.diag(scatter), np.diag(plain)
-    if np.any(variance > counted * (1.0 + 3.0 * math.sqrt(noise))):
+    variance, expected = np.diag(scatter), np.diag(plain)
+    if np.any(variance > expected * (1.0 + 3.0 * math.sqrt(noise))):
         weight = 1.0
     return weight * scatter + (1.0 - weight) * plain
 

@@ -5,7 +5,7 @@ there, or is free. Errors come from counting and the scatter between time blocks
 photons make pairs that are not independent, and counting alone would claim too much.
 
 One lifetime or two: two where the deviance falls by more than 2 ln(pairs in the peak), the BIC for two more
-parameters, after division by the Fano factor (1 + mu)^2 of the peak.
+parameters, after division by the Fano factor of the peak, (1 + mu)^2 without dead time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.emission.components import mixture_density_per_s, naive_pair_shares, pair_shares
-from labctl.emission.response import first_photon
+from labctl.fitting.blinding import Blinding
 from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.estimates import (
     Estimates,
@@ -56,12 +56,13 @@ class G2Fit:
         goodness: Pearson's chi-squared of bins joined to 20 pairs.
         bic_gain: Gain of two lifetimes over one after the penalty; above 0 speaks for two.
         mu: Detected photons per burst, mean of the two detectors (too low where part of the light is
-        background).
-        mu_model: mu that the model's dead-time correction used; 0 without.
+            background that was not told).
+        mu_model: The same where the model describes the dead time, 0 where it does not.
         fano: Fano factor of the peak, (1 + mu)^2; 1 where dead time leaves one photon per burst.
         bin_s: Bin width, over which curves are not averaged.
         at_bound: Parameters that ended on a bound; their errors are one-sided.
         warnings: What limits the result.
+        blinding: The dead time that the model describes; None without.
     """
 
     n_lifetimes: int
@@ -75,6 +76,7 @@ class G2Fit:
     bin_s: float
     at_bound: tuple[str, ...]
     warnings: tuple[str, ...]
+    blinding: Blinding | None = None
 
     @property
     def tau_fast_s(self) -> Value | None:
@@ -95,11 +97,12 @@ class G2Fit:
             fraction = self.estimates["fraction"]
             weights = np.array([fraction, 1.0 - fraction])
             lifetimes = np.array([self.estimates["lifetime_fast_s"], self.estimates["lifetime_slow_s"]])
-        if self.mu_model > 0.0:
-            weights, lifetimes = first_photon(weights, lifetimes, self.mu_model)
+        level, contrast = self.estimates["level"], self.estimates["contrast_s"]
+        sigma = self.estimates["response_sigma_s"]
+        if self.blinding is not None:
+            return self.blinding.curve(lag, (level, contrast, sigma), weights, lifetimes)
         shares = (pair_shares if self.form == "exact" else naive_pair_shares)(weights, lifetimes)
-        density = mixture_density_per_s(shares, lifetimes, lag, self.estimates["response_sigma_s"])
-        return self.estimates["level"] + self.estimates["contrast_s"] * density
+        return level + contrast * mixture_density_per_s(shares, lifetimes, lag, sigma)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -116,6 +119,7 @@ class G2Fit:
             "bin_s": self.bin_s,
             "at_bound": list(self.at_bound),
             "warnings": list(self.warnings),
+            "blinding": None if self.blinding is None else self.blinding.to_dict(),
         }
 
     @staticmethod
@@ -133,6 +137,7 @@ class G2Fit:
             bin_s=float(fields["bin_s"]),
             at_bound=tuple(fields["at_bound"]),
             warnings=tuple(fields["warnings"]),
+            blinding=None if fields["blinding"] is None else Blinding.from_dict(fields["blinding"]),
         )
 
 
@@ -150,6 +155,7 @@ class G2Options:
         form: Exact pair density, or the naive double exponential of some papers.
         dead_time_s: Dead time of the detectors; longer than the burst it leaves only first photons, which the
             model then describes. 0 for none.
+        background_Hz: Counts of start and stop that do not come from bursts (dark counts, stray light).
         delay_s: Known delay between the counters; None fits it.
         response_prior: Fit the response with this knowledge instead of holding it.
         level_free: Let the far level differ from 1 (slow drifts).
@@ -163,6 +169,7 @@ class G2Options:
     n_lifetimes: int | None = None
     form: Form = "exact"
     dead_time_s: float = SPAD_DEAD_TIME_S
+    background_Hz: tuple[float, float] = (0.0, 0.0)
     delay_s: float | None = None
     response_prior: Value | None = None
     level_free: bool = True
@@ -178,31 +185,33 @@ def fit_g2(pairs: PairBlocks, options: G2Options) -> G2Fit:
     histogram = Histogram(pairs)
     require_pairs(pairs, options.response_sigma_s)
     guess = first_guess(histogram.edges_s, histogram.counts, histogram.accidentals, options.response_sigma_s)
-    one = _solve(histogram, options, 1, guess, mu=0.0)
+    one = _solve(histogram, options, 1, guess)
     histogram.require_peak(one)
+    blinding = _blinding(histogram, options, one)
     counts = (options.n_lifetimes,) if options.n_lifetimes else (1, 2)
-    fits: dict[int, tuple[Solution, float]] = {}
-    for n in counts:
-        fits[n] = _with_dead_time(histogram, options, n, one)
+    fits = {n: _solve(histogram, options, n, one.values[[1, -2, 2]], blinding) for n in counts}
     gain = 0.0
     if 1 in fits and 2 in fits:
-        gain = _bic_gain(fits[1][0], fits[2][0], histogram, (1.0 + _mu(histogram, one, 0.0)) ** 2)
-    chosen = options.n_lifetimes or (2 if gain > 0.0 and fits[2][0].converged else 1)
-    return _result(histogram, options, chosen, fits[chosen], gain)
+        gain = _bic_gain(fits[1], fits[2], histogram, _fano(histogram, options, blinding, one))
+    chosen = options.n_lifetimes or (2 if gain > 0.0 and fits[2].converged else 1)
+    return _result(histogram, options, chosen, fits[chosen], blinding, gain)
 
 
-def g2_parameters(histogram: Histogram, options: G2Options, n: int, guess: Array) -> list[Parameter]:
+def g2_parameters(
+    histogram: Histogram, options: G2Options, n: int, guess: Array, blinding: Blinding | None
+) -> list[Parameter]:
     """Parameters with the usual bounds; ``guess`` is (contrast, delay, lifetime of a single exponential)."""
     contrast, delay, lifetime = (float(x) for x in guess)
     window = float(histogram.edges_s[-1] - histogram.edges_s[0]) / 2.0
     # Far below the timing response nothing depends on a lifetime any more.
     shortest = 0.2 * max(options.response_sigma_s, 0.3 * histogram.bin_s)
+    level_held = not options.level_free or histogram.few_accidentals(blinding, contrast)
 
     def parameter(name: str, start: float, low: float, high: float, **rest: Any) -> Parameter:
         return Parameter(name, min(max(start, low), high), low, high, **rest)
 
     result = [
-        parameter("level", 1.0, 0.0, math.inf, fixed=histogram.few_accidentals or not options.level_free),
+        parameter("level", 1.0, 0.0, math.inf, fixed=level_held),
         parameter("contrast_s", contrast, 0.0, math.inf),
     ]
     if n == 1:
@@ -235,16 +244,14 @@ def g2_parameters(histogram: Histogram, options: G2Options, n: int, guess: Array
 
 
 def _solve(
-    histogram: Histogram, options: G2Options, n: int, guess: Array, *, mu: float, start: Array | None = None
+    histogram: Histogram, options: G2Options, n: int, guess: Array, blinding: Blinding | None = None
 ) -> Solution:
     """Best solution from one or several first guesses."""
-    model = PairModel(histogram.edges_s, histogram.accidentals, n, options.form, mu)
+    model = PairModel(histogram.edges_s, histogram.accidentals, n, options.form, blinding)
     statistic = PoissonCounts(histogram.counts)
-    parameters = g2_parameters(histogram, options, n, guess)
+    parameters = g2_parameters(histogram, options, n, guess, blinding)
     starts: list[list[Parameter]] = []
-    if start is not None:
-        starts.append([p if p.fixed else p.at(float(v)) for p, v in zip(parameters, start, strict=True)])
-    elif n == 1:
+    if n == 1:
         starts.append(parameters)
     else:
         for fast, slow in ((0.5, 1.3), (0.15, 1.05), (0.8, 3.0)):
@@ -263,32 +270,28 @@ def _solve(
     return best
 
 
-def _with_dead_time(
-    histogram: Histogram, options: G2Options, n: int, one: Solution
-) -> tuple[Solution, float]:
-    """Solution and the mu its model used; the correction is repeated until mu stands."""
-    guess = one.values[[1, -2, 2]]
+def _blinding(histogram: Histogram, options: G2Options, one: Solution) -> Blinding | None:
+    """What the dead time does, where it is longer than the bursts."""
     if options.form != "exact" or options.dead_time_s < 5.0 * float(one.values[2]):
-        return _solve(histogram, options, n, guess, mu=0.0), 0.0
-    mu = min(_mu(histogram, one, 1.0), 5.0)
-    solution = _solve(histogram, options, n, guess, mu=mu)
-    for _ in range(3):
-        fresh = min(_mu(histogram, solution, 1.0), 5.0)
-        if abs(fresh - mu) < 1e-3 * fresh:
-            break
-        mu = fresh
-        solution = _solve(histogram, options, n, guess, mu=mu, start=solution.values)
-    return solution, mu
+        return None
+    share = histogram.signal_share(options.background_Hz)
+    return Blinding(histogram.rates_per_s, options.dead_time_s, share)
 
 
-def _mu(histogram: Histogram, solution: Solution, mu_model: float) -> float:
-    """Detected photons per burst, mean of both detectors: R C = mu.
+def _mu(histogram: Histogram, options: G2Options, blinding: Blinding | None, contrast_s: float) -> float:
+    """Detected photons per burst, mean of both detectors: R_start C = f_stop mu_start without dead time."""
+    if blinding is not None:
+        return 0.5 * sum(blinding.mu(contrast_s))
+    start, stop = histogram.rates_per_s
+    start_share, stop_share = histogram.signal_share(options.background_Hz)
+    return 0.5 * contrast_s * (start / stop_share + stop / start_share)
 
-    A detector that gives only the first photon of a burst counts R = Phi (1 - exp(-mu)) instead, and C =
-    1/Phi.
-    """
-    seen = 0.5 * sum(histogram.rates_per_s) * float(solution.values[1])
-    return -math.log1p(-min(seen, 0.993)) if mu_model > 0.0 else seen
+
+def _fano(histogram: Histogram, options: G2Options, blinding: Blinding | None, solution: Solution) -> float:
+    """Fano factor of the peak; one photon per burst and detector makes one pair at most: 1."""
+    if blinding is not None:
+        return 1.0
+    return (1.0 + _mu(histogram, options, None, float(solution.values[1]))) ** 2
 
 
 def _bic_gain(one: Solution, two: Solution, histogram: Histogram, fano: float) -> float:
@@ -300,41 +303,43 @@ def _bic_gain(one: Solution, two: Solution, histogram: Histogram, fano: float) -
 
 
 def _result(
-    histogram: Histogram, options: G2Options, n: int, fitted: tuple[Solution, float], gain: float
+    histogram: Histogram,
+    options: G2Options,
+    n: int,
+    solution: Solution,
+    blinding: Blinding | None,
+    gain: float,
 ) -> G2Fit:
-    solution, mu_model = fitted
     what = f"g2 with {n} lifetime{'s' if n > 1 else ''}"
     require_converged(solution, what)
-    scatter = histogram.score_scatter(solution)
-    mu_value = _mu(histogram, solution, mu_model)
-    # One photon per burst and detector makes one pair at most: pairs are then Poisson whatever mu.
-    fano = 1.0 if mu_model > 0.0 else (1.0 + mu_value) ** 2
+    model = PairModel(histogram.edges_s, histogram.accidentals, n, options.form, blinding)
+    parts = model.parts(solution.values)
+    scatter = histogram.scatter(parts, solution.jacobian)
+    counted = None if blinding is None else histogram.counted(parts, solution.jacobian)
+    fano = _fano(histogram, options, blinding, solution)
     warnings = list(bound_warnings(solution))
     if scatter is not None:
         n_blocks = histogram.blocks.n_blocks
-        covariance = burst_covariance(solution, what, scatter, n_blocks=n_blocks, fano=fano)
+        covariance = burst_covariance(solution, what, scatter, n_blocks=n_blocks, fano=fano, counted=counted)
     else:
-        covariance = covariance_or_refuse(solution, what) * fano
+        covariance = covariance_or_refuse(solution, what, counted) * fano
         warnings.append(
             f"{histogram.blocks.pairs.shape[0]} time blocks are too few for errors from their scatter "
             f"({MIN_BLOCKS} asked for): counting errors times 1 + mu were used"
         )
     if n == 1 and options.hidden_fraction > 0.0:
-        covariance = _with_hidden(histogram, options, solution, mu_model, covariance)
+        covariance = _with_hidden(histogram, options, solution, blinding, covariance)
     if n == 2:
-        model = PairModel(histogram.edges_s, histogram.accidentals, 2, options.form, mu_model)
         covariance = lopsided_covariance(model, PoissonCounts(histogram.counts), solution, covariance)
     estimates = Estimates(solution.names, solution.values, covariance)
-    contrast = estimates.value("contrast_s")
-    rate = 0.5 * sum(histogram.rates_per_s)
-    stretch = math.exp(min(mu_value, 5.0)) if mu_model > 0.0 else 1.0
-    mu = Value(mu_value, rate * contrast.error * stretch)
+    mu = _mu_value(histogram, options, blinding, estimates.value("contrast_s"))
     goodness = poisson_goodness(histogram.counts, solution.model, int(solution.free.sum()))
     if goodness.p_value < 1e-3 and goodness.chi2 > goodness.dof:
         warnings.append(
             f"model does not describe the histogram (chi2 {goodness.chi2:.0f} for {goodness.dof}): "
             "errors hold for a right model only"
         )
+    mu_model = 0.0 if blinding is None else mu.value
     warnings += limit_warnings(estimates, histogram, options, n, mu, mu_model)
     return G2Fit(
         n_lifetimes=n,
@@ -348,15 +353,24 @@ def _result(
         bin_s=histogram.bin_s,
         at_bound=solution.at_bound,
         warnings=(*warnings, *estimates.degenerate_pairs()),
+        blinding=blinding,
     )
 
 
+def _mu_value(histogram: Histogram, options: G2Options, blinding: Blinding | None, contrast: Value) -> Value:
+    """Photons per burst with the error that the contrast's (at the counted rates) makes in them."""
+    best = _mu(histogram, options, blinding, contrast.value)
+    step = 1e-4 * contrast.value
+    slope = (_mu(histogram, options, blinding, contrast.value + step) - best) / step if step > 0.0 else 0.0
+    return Value(best, slope * contrast.error)
+
+
 def _with_hidden(
-    histogram: Histogram, options: G2Options, one: Solution, mu_model: float, covariance: Array
+    histogram: Histogram, options: G2Options, one: Solution, blinding: Blinding | None, covariance: Array
 ) -> Array:
     """The lifetime's error with the shift that a second component below the spectrum's sight makes in it."""
     unseen = replace(options, fraction=Value(0.0, options.hidden_fraction), pin="prior")
-    two = _solve(histogram, unseen, 2, one.values[[1, -2, 2]], mu=mu_model)
+    two = _solve(histogram, unseen, 2, one.values[[1, -2, 2]], blinding)
     if not two.converged:
         return covariance
     index = one.names.index("lifetime_s")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.blinding import Blinding
+from labctl.fitting.pair_model import PairParts
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import PoissonCounts, Solution
 from labctl.photons.g2 import PairBlocks
@@ -29,36 +31,94 @@ class Histogram:
         self.bin_s = pairs.bin_ps * 1e-12
         centre = pairs.lag_ps * 1e-12
         self.edges_s = np.append(centre - 0.5 * self.bin_s, centre[-1] + 0.5 * self.bin_s)
-        live = float(pairs.duration_ps.sum()) * 1e-12
+        # Accidental pairs per tag of the other counter: a share of the other's counts is this times C. The
+        # plain mean rate would make it too small, by 1/(bursts in a block) and where the light drifts.
+        crossing = float(np.sum(pairs.pair_rate() * pairs.duration_ps)) * 1e12
+        starts, stops = float(pairs.start_tags.sum()), float(pairs.stop_tags.sum())
         self.rates_per_s = (
-            float(pairs.start_tags.sum()) / live if live > 0.0 else 0.0,
-            float(pairs.stop_tags.sum()) / live if live > 0.0 else 0.0,
+            crossing / stops if stops > 0.0 else 0.0,
+            crossing / starts if starts > 0.0 else 0.0,
         )
+
+    def signal_share(self, background_Hz: tuple[float, float]) -> tuple[float, float]:
+        """Share of the counts of start and stop that is not background.
+
+        Raises:
+            FitRefused: a background is negative or not below its count rate.
+        """
+        live_s = max(float(self.blocks.duration_ps.sum()), 1.0) * 1e-12
+        shares = []
+        tags = (self.blocks.start_tags, self.blocks.stop_tags)
+        for name, counted, background in zip(("start", "stop"), tags, background_Hz, strict=True):
+            rate = float(counted.sum()) / live_s
+            if not 0.0 <= background < rate:
+                raise FitRefused(
+                    f"background of {background:g} Hz on the {name} counter must be from 0 to below its "
+                    f"rate of {rate:g} Hz"
+                )
+            shares.append(1.0 - background / rate)
+        return shares[0], shares[1]
 
     def excess(self, solution: Solution) -> float:
         """Pairs in the peak."""
         return float(np.sum(solution.model - solution.values[0] * self.accidentals))
 
-    @property
-    def few_accidentals(self) -> bool:
-        """Too few accidental pairs to say where the far level lies: it is 1 by the count rates."""
-        return float(self.accidentals.sum()) < 100.0
+    def few_accidentals(self, blinding: Blinding | None, contrast_s: float) -> bool:
+        """Whether so few accidental pairs are expected that their level is better predicted than fitted.
 
-    def score_scatter(self, solution: Solution) -> Array | None:
-        """Covariance of the score from the scatter between blocks, (p, p); None with too few blocks."""
-        return self.scatter(solution.model, solution.jacobian)
+        By the count rates it is 1, less what ``blinding`` takes away. 100 pairs know it to a tenth; slow
+        fluctuations of the light that lift it by less than that would not be seen.
+        """
+        awake = 1.0
+        if blinding is not None:
+            awake = 1.0 - 0.5 * sum(blinding.coincident(contrast_s))
+        return awake * float(self.accidentals.sum()) < 100.0
 
-    def scatter(self, model: Array, jacobian: Array) -> Array | None:
-        """The same for a model (n,) and Jacobian (n, p) of these bins."""
+    def scatter(self, parts: PairParts, jacobian: Array) -> Array | None:
+        """Covariance of the score from the scatter between blocks, (p, p); None with too few blocks.
+
+        What a block should hold follows from its own tags: accidental pairs go as the product of both counts,
+        pairs of one burst as its root (bursts of equal brightness, more or fewer of them).
+
+        Args:
+            parts: The fitted model (n,).
+            jacobian: Its derivatives (n, p).
+        """
         pairs = self.blocks
-        expected = pairs.pair_rate() * pairs.duration_ps
-        usable = expected > 0.0
+        crossing = pairs.pair_rate() * pairs.duration_ps
+        usable = crossing > 0.0
         n = int(usable.sum())
         if n < MIN_BLOCKS:
             return None
-        share = expected[usable] / expected[usable].sum()
-        scores = (pairs.pairs[usable] / model - share[:, None]) @ jacobian
+        starts, stops = (tags[usable].astype(np.float64) for tags in (pairs.start_tags, pairs.stop_tags))
+        accidental, burst = crossing[usable], np.sqrt(starts * stops)
+        skew = starts / starts.sum() - stops / stops.sum()
+        expected = np.outer(accidental / accidental.sum(), parts.accidental)
+        expected += np.outer(burst / burst.sum(), parts.peak)
+        expected += np.outer(skew, parts.skew)
+        scores = ((pairs.pairs[usable] - expected) / (parts.accidental + parts.peak)) @ jacobian
         return np.asarray(scores.T @ scores * (n / (n - 1.0)))
+
+    def counted(self, parts: PairParts, jacobian: Array) -> Array:
+        """Covariance of the score from counting first photons, (p, p): at most one pair per burst.
+
+        Not Poisson where the rates are counted from the same bursts: of N bursts that fired one counter the
+        share p that fired the other scatters by p (1 - p)/N, and it sets the brightness. With residuals
+        n - m - h_start dlnN_start - h_stop dlnN_stop, cov(n_peak, lnN) = m_peak/N,
+        cov(lnN_start, lnN_stop) = N_both/(N_start N_stop).
+        """
+        model = parts.accidental + parts.peak
+        starts, stops = float(self.blocks.start_tags.sum()), float(self.blocks.stop_tags.sum())
+        peak, start, stop = (
+            jacobian.T @ (rows / model)
+            for rows in (parts.peak, 0.5 * parts.peak + parts.skew, 0.5 * parts.peak - parts.skew)
+        )
+        both = float(parts.peak.sum()) / (starts * stops)
+        result = jacobian.T @ (jacobian / model[:, None])
+        for slope, count in ((start, starts), (stop, stops)):
+            result += (np.outer(slope - peak, slope - peak) - np.outer(peak, peak)) / count
+        result += both * (np.outer(start, stop) + np.outer(stop, start))
+        return np.asarray(result)
 
     def require_peak(self, one: Solution) -> None:
         """Refuse a histogram that a flat level explains as well as a peak.

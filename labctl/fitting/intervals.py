@@ -111,13 +111,13 @@ def g2_intervals(
     guess = np.array([fit.estimates["contrast_s"], fit.estimates["delay_s"], fit.tau_slow_s.value])
     parameters = [
         p if p.fixed else replace(p, start=min(max(fit.estimates[p.name], p.low), p.high))
-        for p in g2_parameters(histogram, options, fit.n_lifetimes, guess)
+        for p in g2_parameters(histogram, options, fit.n_lifetimes, guess, fit.blinding)
     ]
     held = {p.name for p in parameters if p.fixed}
     for name in names:
         if name not in fit.estimates or name in held:
             raise FitRefused(f"{name} is not a free parameter of this fit: it has no interval")
-    model = PairModel(histogram.edges_s, histogram.accidentals, fit.n_lifetimes, fit.form, fit.mu_model)
+    model = PairModel(histogram.edges_s, histogram.accidentals, fit.n_lifetimes, fit.form, fit.blinding)
     statistic = PoissonCounts(histogram.counts)
     plain = solve(model, statistic, parameters).covariance()
     rises = []

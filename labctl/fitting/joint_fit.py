@@ -158,9 +158,9 @@ class _Joint:
         self.n_spectrum = len(light.estimates.names)
         self.shared = light.estimates.names.index("fraction")
         self.line_shape = light.line_shape
-        self.mu, self.fano = start.mu_model, start.fano
+        self.mu, self.fano, self.blinding = start.mu_model, start.fano, start.blinding
         self.pair_model = PairModel(
-            self.histogram.edges_s, self.histogram.accidentals, 2, start.form, start.mu_model
+            self.histogram.edges_s, self.histogram.accidentals, 2, start.form, start.blinding
         )
         self.measured, variance = self._pixels(to_energy(reduce_frames(spectrum)), light)
         self.background = 1.0 / self.measured.pixel_eV
@@ -218,7 +218,9 @@ class _Joint:
             "response_sigma_s": (0.0, math.inf),
         }
         fixed = {"response_sigma_s": options.response_prior is None, "delay_s": options.delay_s is not None}
-        fixed["level"] = not options.level_free or self.histogram.few_accidentals
+        fixed["level"] = not options.level_free or self.histogram.few_accidentals(
+            self.blinding, start.estimates["contrast_s"]
+        )
         result = []
         for i, name in enumerate(self.names):
             source = light.estimates if i < self.n_spectrum else start.estimates
@@ -235,17 +237,22 @@ class _Joint:
         n_pixels = self.measured.energy_eV.size
         warnings = list(bound_warnings(solution))
         weighted = solution.jacobian[:n_pixels] / solution.variance[:n_pixels, None]
-        scatter = self.histogram.scatter(solution.model[n_pixels:], solution.jacobian[n_pixels:])
+        parts = self.pair_model.parts(solution.values[self.pair_index])
+        by_pairs = solution.jacobian[n_pixels:]
+        scatter = self.histogram.scatter(parts, by_pairs)
+        pixel_score = weighted.T @ solution.jacobian[:n_pixels]
+        counted = None if self.blinding is None else pixel_score + self.histogram.counted(parts, by_pairs)
         if scatter is None:
             warnings.append(f"fewer than {MIN_BLOCKS} time blocks: errors from counting only")
-            covariance = covariance_or_refuse(solution, what)
+            covariance = covariance_or_refuse(solution, what, counted)
         else:
             covariance = burst_covariance(
                 solution,
                 what,
-                weighted.T @ solution.jacobian[:n_pixels] + scatter,
+                pixel_score + scatter,
                 n_blocks=self.histogram.blocks.n_blocks,
                 fano=self.fano,
+                counted=counted,
             )
         covariance = lopsided_covariance(self.model, self.statistic, solution, covariance)
         pixels, pairs = self.statistic.split(solution.model)

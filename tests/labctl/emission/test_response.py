@@ -84,40 +84,11 @@ def test_spectrometer_resolution_in_energy():
     assert response.resolution_eV(fwhm, 2.45) == pytest.approx(2.45**2 / 1239.841984)
 
 
-@pytest.mark.parametrize("mu", [0.025, 0.25, 2.5])
-def test_first_photon_mixture_is_the_closed_form(mu):
-    weights, lifetimes = np.array([0.56, 0.44]), np.array([0.24, 0.74])
-    t = np.linspace(0.0, 8.0, 41)
-    density = (weights / lifetimes * np.exp(-t[:, None] / lifetimes)).sum(axis=1)
-    emitted = 1.0 - (weights * np.exp(-t[:, None] / lifetimes)).sum(axis=1)
-    expected = mu * density * np.exp(-mu * emitted) / (1.0 - np.exp(-mu))
-    w, tau = response.first_photon(weights, lifetimes, mu)
-    assert w.sum() == pytest.approx(1.0, abs=1e-14)
-    np.testing.assert_allclose((w / tau * np.exp(-t[:, None] / tau)).sum(axis=1), expected, rtol=1e-12)
-
-
-def test_first_photon_agrees_with_drawn_bursts():
-    rng = np.random.default_rng(11)
-    n, mu = 400_000, 0.8
-    photons = rng.poisson(mu, n)
-    burst = np.repeat(np.arange(n), photons)
-    delay = rng.exponential(np.where(rng.random(burst.size) < 0.3, 0.24, 0.74))
-    order = np.lexsort((delay, burst))
-    first = delay[order][np.r_[True, np.diff(burst[order]) > 0]]
-    w, tau = response.first_photon([0.3, 0.7], [0.24, 0.74], mu)
-    mean = float((w * tau).sum())
-    assert first.mean() == pytest.approx(mean, abs=4 * first.std() / math.sqrt(first.size))
-
-
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="lifetime"):
         response.exponential(np.zeros(2), 0.0, 0.1)
     with pytest.raises(ValueError, match="sigma"):
         response.exponential(np.zeros(2), 1.0, -0.1)
-    with pytest.raises(ValueError, match="photons per burst"):
-        response.first_photon([1.0], [1.0], 9.0)
-    with pytest.raises(ValueError, match="one or two"):
-        response.first_photon([0.5, 0.3, 0.2], [1.0, 2.0, 3.0], 0.1)
 
 
 def test_normal_step_under_the_cumulative():

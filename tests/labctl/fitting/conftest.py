@@ -7,19 +7,26 @@ from labctl.emission.components import spectrum_shares
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData
 
+DEAD_TIME_S = 77e-9
+
 
 def _tags(rng, bursts, length_s, mu, weights, lifetimes, background_per_s, dead):
     """Arrival times in s of one detector."""
     n = rng.poisson(mu * bursts.size)
-    burst = rng.integers(0, bursts.size, n)
     delay = rng.exponential(rng.choice(lifetimes, n, p=weights))
-    if dead:
-        order = np.lexsort((delay, burst))
-        burst, delay = burst[order], delay[order]
-        first = np.r_[True, np.diff(burst) > 0]
-        burst, delay = burst[first], delay[first]
     stray = rng.random(rng.poisson(background_per_s * length_s)) * length_s
-    return np.concatenate([bursts[burst] + delay, stray])
+    times = np.concatenate([bursts[rng.integers(0, bursts.size, n)] + delay, stray])
+    return _awake(np.sort(times)) if dead else times
+
+
+def _awake(times):
+    """Photons that a counter sees: each count makes it blind for the dead time, what is lost does not."""
+    following = np.searchsorted(times, times + DEAD_TIME_S).tolist()
+    seen, at = [], 0
+    while at < len(following):
+        seen.append(at)
+        at = following[at]
+    return times[seen]
 
 
 def _pairs(start, stop, window_ps, bin_ps):
@@ -33,7 +40,7 @@ def _pairs(start, stop, window_ps, bin_ps):
 
 @pytest.fixture
 def bursts():
-    """Histogram of pairs of simulated X-ray bursts in time blocks."""
+    """Histogram of pairs of simulated X-ray bursts in time blocks; mu of both counters or of each."""
 
     def make(
         rng,
@@ -56,8 +63,8 @@ def bursts():
         for _ in range(n_blocks):
             times = rng.random(rng.poisson(xrays_per_s * length_s)) * length_s
             both = []
-            for cable in (0.0, delay_s):
-                t = _tags(rng, times, length_s, mu, weights, lifetimes, background_per_s, dead)
+            for cable, brightness in zip((0.0, delay_s), np.broadcast_to(mu, 2), strict=True):
+                t = _tags(rng, times, length_s, brightness, weights, lifetimes, background_per_s, dead)
                 t = t + rng.normal(cable, sigma_s / np.sqrt(2.0), t.size)
                 both.append(np.sort(np.round(t * 1e12).astype(np.int64)))
             pairs.append(_pairs(*both, window_ps, bin_ps))

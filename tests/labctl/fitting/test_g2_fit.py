@@ -7,6 +7,7 @@ import pytest
 from labctl.emission import components as c
 from labctl.emission.response import two_sided_cumulative_gradient
 from labctl.fitting import profile
+from labctl.fitting.blinding import Blinding
 from labctl.fitting.g2_fit import G2Fit, G2Options, fit_g2
 from labctl.fitting.pair_kernel import bin_means
 from labctl.fitting.pair_model import (
@@ -200,11 +201,24 @@ def test_bin_width_does_not_move_the_lifetimes(bursts):
     assert fit.tau_fast_s.agrees_with(0.24e-9, sigmas=3.5) and fit.tau_fast_s.error < 0.01e-9
 
 
-@pytest.mark.parametrize("form", ["exact", "naive"])
-@pytest.mark.parametrize(("n", "mu"), [(1, 0.0), (2, 0.0), (1, 0.3), (2, 0.3)])
-def test_jacobian_agrees_with_finite_differences(n, mu, form):
+UNEQUAL = Blinding((1e6, 1.8e6), 4e-9, (0.9, 0.95))
+
+
+@pytest.mark.parametrize(
+    ("n", "form", "blinding"),
+    [
+        (1, "exact", None),
+        (2, "exact", None),
+        (1, "naive", None),
+        (2, "naive", None),
+        (1, "exact", UNEQUAL),
+        (2, "exact", UNEQUAL),
+        (2, "exact", Blinding((2e6, 2e6), 77e-9)),
+    ],
+)
+def test_jacobian_agrees_with_finite_differences(n, form, blinding):
     edges = np.linspace(-5e-9, 5e-9, 301)
-    model = PairModel(edges, np.full(300, 40.0), n, form, mu if form == "exact" else 0.0)
+    model = PairModel(edges, np.full(300, 40.0), n, form, blinding)
     theta = np.array(
         [1.1, 3e-7, 0.5e-9, 0.3e-9, 6e-11] if n == 1 else [1.1, 3e-7, 0.4, 0.3e-9, 1e-9, 0.3e-9, 6e-11]
     )
