@@ -14,6 +14,7 @@ F = TypeVar("F", bound=Callable[..., object])
 i64: Any = np.int64
 u64: Any = np.uint64
 u32: Any = np.uint32
+u8: Any = np.uint8
 
 
 def compiled(function: F) -> F:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.time_tagger.base import Gap, TagChunk
+from labctl.photons.chunk_encode import ChunkPacker
 from labctl.photons.compiled import compiled, i64, u32, u64
 from labctl.photons.pieces import check_chunk
 from labctl.photons.tag_layout import (
@@ -67,8 +69,12 @@ class TagWriter:
         self._flush_s = flush_s
         self._steps = np.zeros(FRAME, np.uint32)
         self._numbers = np.zeros(FRAME, np.int8)
+        self._packer = ChunkPacker(FRAME)
         self._segment: _Segment | None = None
         self._number = 0
+        # A minute at full rate is gigabytes: syncing them must not hold up the record.
+        self._syncing = ThreadPoolExecutor(1, "tag segment to disk")
+        self._synced: Future[None] | None = None
         self._last_flush_s = time.monotonic()
         self._fill = 0
         self._begin_ps: int | None = None
@@ -113,12 +119,27 @@ class TagWriter:
 
     def close(self) -> None:
         """Write what is left and close the last segment; may be called twice."""
-        self._emit()
-        if self._gaps:
+        try:
             self._emit()
+            if self._gaps:
+                self._emit()
+            self._end_segment()
+            self._wait_for_sync()
+        finally:
+            self._syncing.shutdown()
+
+    def _end_segment(self) -> None:
+        """Close the present segment; a thread brings it to disk while the record goes on."""
+        self._wait_for_sync()
         if self._segment is not None:
-            self._segment.finish()
+            self._segment.close()
+            self._synced = self._syncing.submit(self._segment.settle)
             self._segment = None
+
+    def _wait_for_sync(self) -> None:
+        if self._synced is not None:
+            self._synced.result()
+            self._synced = None
 
     def _append(self, stamps: NDArray[np.int64], channels: NDArray[np.int32]) -> None:
         first = 0
@@ -146,12 +167,11 @@ class TagWriter:
         if self._fill == 0 and self._end_ps == self._begin_ps and not self._gaps:
             return
         if self._segment is not None and self._begin_ps - self._segment.begin_ps >= self._segment_ps:
-            self._segment.finish()
-            self._segment = None
+            self._end_segment()
         if self._segment is None:
             self._number += 1
             path = self._folder / segment_name(self._number)
-            self._segment = _Segment(path, self._begin_ps, self._channels, self._attributes)
+            self._segment = _Segment(path, self._begin_ps, self._channels, self._attributes, self._packer)
         row = np.zeros(1, FRAME_ROW)
         row["tags"], row["begin_ps"], row["end_ps"] = self._fill, self._begin_ps, self._end_ps
         row["first_ps"], row["last_ps"] = self._first_ps, self._last_ps
@@ -173,15 +193,19 @@ class _Segment:
     """One HDF5 file being written."""
 
     def __init__(
-        self, path: Path, begin_ps: int, channels: dict[str, int], attributes: dict[str, Any]
+        self,
+        path: Path,
+        begin_ps: int,
+        channels: dict[str, int],
+        attributes: dict[str, Any],
+        packer: ChunkPacker,
     ) -> None:
         self.begin_ps = begin_ps
+        self._packer = packer
         self._path = path
         self._open_path = path.with_name(path.name + OPEN_SUFFIX)
         self._frames = self._far = self._gaps = 0
-        self._file = h5py.File(
-            self._open_path, "x", libver="latest", rdcc_nbytes=4 * FRAME * 5, rdcc_w0=1.0, locking=False
-        )
+        self._file = h5py.File(self._open_path, "x", libver="latest", locking=False)
         self._file.attrs["format"] = FORMAT
         self._file.attrs["version"] = VERSION
         self._file.attrs["frame_tags"] = FRAME
@@ -213,7 +237,8 @@ class _Segment:
             begin = self._frames * FRAME
             for dataset, data in ((self._steps, steps), (self._numbers, numbers)):
                 dataset.resize((begin + FRAME,))
-                dataset[begin : begin + FRAME] = data
+                # Past HDF5's filters: packed here the same bytes cost a quarter of the time.
+                dataset.id.write_direct_chunk((begin,), self._packer.pack(data))
                 dataset.flush()
         self._far = self._append_rows(
             self._far_rows, self._far, np.array([(self._frames, *step) for step in far], FAR_ROW)
@@ -224,9 +249,12 @@ class _Segment:
         self._append_rows(self._rows, self._frames, row)
         self._frames += 1
 
-    def finish(self) -> None:
-        """Close, sync to disk, and give the file its final name."""
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
+
+    def settle(self) -> None:
+        """Sync the closed file to disk, and give it its final name."""
         with self._open_path.open("rb+") as file:
             os.fsync(file.fileno())
         self._open_path.replace(self._path)
@@ -235,13 +263,16 @@ class _Segment:
     def _append_rows(self, dataset: h5py.Dataset, used: int, rows: NDArray[np.void]) -> int:
         if len(rows):
             dataset.resize((used + len(rows),))
-            dataset[used:] = rows
+            place = dataset.id.get_space()
+            place.select_hyperslab((used,), (len(rows),))
+            # ``dataset[used:] = rows`` does the same in 0.2 ms: a fifth of the time of a frame.
+            dataset.id.write(h5py.h5s.create_simple((len(rows),)), place, rows, dataset.id.get_type())
             dataset.flush()
         return used + len(rows)
 
     def _dataset(self, name: str, kind: np.dtype[Any], chunk: int, packed: Any) -> h5py.Dataset:
-        # The checksum costs a tenth of the speed and must stay: it is verified before the codec sees the
-        # data, and the codec crashes the process on damaged data.
+        # The checksum must stay: it is verified before the codec sees the data, and the codec crashes the
+        # process on damaged data.
         return self._file.create_dataset(
             name, (0,), kind, maxshape=(None,), chunks=(chunk,), fletcher32=True, **packed
         )
