@@ -1,16 +1,20 @@
-"""``labctl fit RUN``: fit a run again from disk and compare with what was stored."""
+"""``labctl fit RUN``: fit a run again from disk, in any way, and compare with what was stored."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.cli import fit_options
 from labctl.cli.output import Output
 from labctl.errors import InputError
 
 if TYPE_CHECKING:
+    from labctl.cli.fit_options import Asked
     from labctl.fitting.point import PointFit
+    from labctl.fitting.profile import Interval
     from labctl.store.point import PointData
     from labctl.store.run_directory import RunDirectory
 
@@ -35,34 +39,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save", action="store_true", help="keep the new fits in the run (older ones stay, under a version)"
     )
+    fit_options.add_arguments(parser)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A point with its new fit and its row of the table."""
+
+    data: PointData
+    fit: PointFit | None
+    row: dict[str, Any]
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Run the command."""
-    from labctl.cli.table import results_table
+    from labctl.cli.table import note_lines, results_table
     from labctl.cli.trend_lines import trends
     from labctl.store.lookup import find_run
 
+    asked = fit_options.read(args)
     found = find_run(args.run, args.data)
     state = found.state
     if args.save and state.name == "running":
         raise InputError(f"{found.path.name} is still being measured; fit it without --save, or save later")
     problems: list[str] = []
-    points = found.read_points(problems)
-    if not points:
-        raise InputError("\n".join([f"{found.path} has no point that can be read", *problems]))
+    points = _points(found, asked, problems)
     out.say(f"{found.path.name}: {found.title}, {_count(len(points))}, {state.name}")
-    fits: list[tuple[float, PointFit]] = []
-    rows = [_fit_and_say(found, point, out, fits, save=args.save) for point in points]
+    if words := asked.words():
+        out.say(f"Fitted with: {words}.")
+    fitted = [_fit_and_say(found, point, asked, out, save=args.save) for point in points]
+    rows = [one.row for one in fitted]
     out.console.print(results_table(rows))
-    laws, trend_fields = trends(fits)
+    laws, trend_fields = trends([(one.data.temperature_K, one.fit) for one in fitted if one.fit is not None])
     for line in laws:
         out.say(line)
-    _say_warnings(rows, out)
-    for problem in problems:
-        out.say(f"Not read: {problem}")
+    sweep = _fit_sweep(found, fitted, asked, out, save=args.save) if asked.shared else None
+    for line in [*note_lines(rows), *(f"Not read: {problem}" for problem in problems), _verdict(rows)]:
+        out.say(line)
     saved = [row["saved"] for row in rows if row.get("saved")]
-    out.say(_verdict(rows))
     if args.save:
         out.say(f"Saved {len(saved)} new fits in {found.path / 'fits'}." if saved else "Nothing new to save.")
     same = [row["comparison"]["same"] for row in rows]
@@ -70,8 +84,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
         {
             "run": str(found.path),
             "state": state.name,
+            "options": asked.choice.to_dict(),
             "points": rows,
             "trends": trend_fields,
+            "sweep": sweep,
             "all_same": None if any(answer is None for answer in same) else all(same),
             "saved": saved,
             "problems": problems,
@@ -80,54 +96,124 @@ def run(args: argparse.Namespace, out: Output) -> int:
     return 1 if problems else 0
 
 
-def _fit_and_say(
-    found: RunDirectory,
-    point: PointData,
-    out: Output,
-    fits: list[tuple[float, PointFit]],
-    *,
-    save: bool,
-) -> dict[str, Any]:
-    from labctl.cli.table import point_line
-    from labctl.store.table import compare, result_row
+def _points(found: RunDirectory, asked: Asked, problems: list[str]) -> list[PointData]:
+    every = found.read_points(problems)
+    if not every:
+        raise InputError("\n".join([f"{found.path} has no point that can be read", *problems]))
+    points = [point for point in every if asked.keep(point)]
+    if not points:
+        there = ", ".join(f"{point.index} ({point.temperature_K:.0f} K)" for point in every)
+        raise InputError(f"no point of {found.path.name} is among those asked for; there are {there}")
+    return points
 
-    fit, refusal = _fit(point)
-    if fit is not None:
-        fits.append((point.temperature_K, fit))
-    row = result_row(point, fit)
-    if refusal:
-        row["warnings"].append(refusal)
-    row["comparison"] = compare(fit, found.read_fit(point.index))
+
+def _fit_and_say(found: RunDirectory, point: PointData, asked: Asked, out: Output, *, save: bool) -> _Fitted:
+    from labctl.cli.table import point_line, stored_line
+    from labctl.fitting.choice import interval_fields
+    from labctl.store.table import RESULTS, compare, result_row
+
+    sigma_s = point.response_sigma_s
+    fit = asked.choice.fit(point.spectrum, point.pairs, response_sigma_s=sigma_s)
+    row, stored, options = result_row(point, fit), found.read_fit(point.index), asked.choice.to_dict()
+    intervals = _intervals(point, fit, asked, row["warnings"])
+    row["intervals"] = interval_fields(intervals)
+    row["comparison"] = compare(fit, stored)
+    row["stored_fit"] = None if stored is None else {name: stored.get(name) for name in RESULTS}
+    row["stored_options"] = found.read_fit_options(point.index)
     row["stored"], difference = _compared(row["comparison"])
     row["saved"] = None
-    if save and fit is not None and row["comparison"]["same"] is not True:
-        row["saved"] = str(found.write_fit(point.index, fit.to_dict()))
+    changed = row["comparison"]["same"] is not True or row["stored_options"] != options or intervals
+    if save and changed:
+        path = found.write_fit(point.index, fit.to_dict(), options=options, intervals=row["intervals"])
+        row["saved"] = str(path)
     out.say(point_line(row))
+    for line in _interval_lines(fit, intervals):
+        out.say(f"          {line}")
     if difference:
+        out.say(stored_line(result_row(point, stored)))
         out.say(f"          {difference}")
-    return row
+    if row["stored_options"] != options:
+        made = fit_options.option_words(row["stored_options"]) or "the usual options"
+        out.say(f"          the stored fit was made with {made}")
+    return _Fitted(point, fit, row)
 
 
-def _say_warnings(rows: list[dict[str, Any]], out: Output) -> None:
-    """Each warning once, with the temperatures that it holds for."""
-    where: dict[str, list[str]] = {}
-    for row in rows:
-        kelvin = "?" if row["temperature_K"] is None else f"{row['temperature_K']:.0f}"
-        for warning in row["warnings"]:
-            where.setdefault(warning, []).append(kelvin)
-    for warning, kelvins in where.items():
-        place = "all points" if len(kelvins) == len(rows) > 1 else f"{', '.join(kelvins)} K"
-        out.say(f"{place}: {warning}")
-
-
-def _fit(point: PointData) -> tuple[PointFit | None, str]:
-    """The fit, or why there is none."""
-    from labctl.fitting.point import fit_point
-
+def _intervals(point: PointData, fit: PointFit, asked: Asked, warnings: list[str]) -> dict[str, Interval]:
+    if not asked.intervals:
+        return {}
     try:
-        return fit_point(point.spectrum, point.pairs, response_sigma_s=point.response_sigma_s), ""
-    except InputError as refused:
-        return None, f"not fitted: {refused}"
+        return asked.choice.intervals(point.pairs, fit, response_sigma_s=point.response_sigma_s)
+    except InputError as refusal:
+        warnings.append(f"intervals: {refusal}")
+        return {}
+
+
+def _interval_lines(fit: PointFit, intervals: dict[str, Interval]) -> list[str]:
+    lines = []
+    for name, interval in intervals.items():
+        if fit.g2 is None:
+            continue
+        best, error = fit.g2.estimates[name], fit.g2.estimates.value(name).error
+        digits = max(1, 2 - _decade(error * 1e9))
+        low = "?" if interval.low is None else f"{(interval.low - best) * 1e9:+.{digits}f}"
+        high = "?" if interval.high is None else f"{(interval.high - best) * 1e9:+.{digits}f}"
+        lines.append(f"{name.removesuffix('_s')} {best * 1e9:.{digits}f} {low} {high} ns (profile, 68 %)")
+    return lines
+
+
+def _decade(number: float) -> int:
+    import math
+
+    return math.floor(math.log10(number)) + 1 if number > 0.0 else 0
+
+
+def _fit_sweep(
+    found: RunDirectory, fitted: list[_Fitted], asked: Asked, out: Output, *, save: bool
+) -> dict[str, Any] | None:
+    """Fit all temperatures at once; a refusal is said and leaves the points' fits as they are."""
+    from labctl.cli.sweep_lines import sweep_lines, sweep_table
+    from labctl.fitting.g2_fit import G2Options
+    from labctl.fitting.sweep_fit import fit_sweep
+    from labctl.fitting.sweep_start import Start, SweepPoint
+
+    assert asked.shared is not None
+    choice = asked.choice
+    usable = [one for one in fitted if one.fit is not None and (one.fit.g2 or one.fit.spectrum)]
+    points = [
+        SweepPoint(
+            one.data.temperature_K,
+            one.data.pairs if one.fit and one.fit.g2 else None,
+            one.fit.coupled_fraction if one.fit else None,
+            one.data.spectrum if one.fit and one.fit.spectrum else None,
+        )
+        for one in usable
+    ]
+    starts = [Start(one.fit.coupled_fraction, one.fit.g2, one.fit.spectrum) for one in usable if one.fit]
+    try:
+        fit = fit_sweep(
+            points,
+            G2Options(fitted[0].data.response_sigma_s, form=choice.form, dead_time_s=choice.dead_time_s),
+            shared=asked.shared,
+            line_shape=choice.line_shape,
+            constraints=asked.sweep_constraints,
+            starts=starts,
+        )
+    except InputError as refusal:
+        out.say(f"All temperatures in one fit: {refusal}")
+        return {"refused": str(refusal)}
+    for line in sweep_lines(fit):
+        out.say(line)
+    out.console.print(sweep_table(fit, [one.data for one in usable]))
+    fields = fit.to_dict()
+    if save:
+        options = {
+            "shared": asked.shared,
+            "constraints": [constraint.to_dict() for constraint in asked.sweep_constraints],
+            "points": [one.data.index for one in usable],
+            **{name: value for name, value in choice.to_dict().items() if name != "constraints"},
+        }
+        out.say(f"Saved the common laws in {found.write_sweep_fit(fields, options=options)}.")
+    return fields
 
 
 def _compared(comparison: dict[str, Any]) -> tuple[str, str]:

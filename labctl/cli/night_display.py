@@ -15,7 +15,7 @@ from rich.table import Table
 from drivers.clock import Clock
 from drivers.cryostage.base import CryostageStatus
 from labctl.cli.output import Output
-from labctl.cli.table import point_line, results_table
+from labctl.cli.table import note_lines, point_line, results_table
 from labctl.engine.schedule import Progress as Schedule
 from labctl.fitting.point import PointFit
 from labctl.store.point import PointData
@@ -87,8 +87,8 @@ class NightDisplay:
             if fit is not None:
                 self.fits.append((point.temperature_K, fit))
         self._bar.console.print(point_line(row), markup=False, soft_wrap=True)
-        for warning in row["warnings"]:
-            self._bar.console.print(f"          note: {warning}", markup=False, soft_wrap=True)
+        for line in note_lines([row]):
+            self._bar.console.print(f"          note, {line}", markup=False, soft_wrap=True)
 
     def refresh(self) -> None:
         """Draw the bar as things stand."""

@@ -69,6 +69,25 @@ def point_line(row: Row) -> str:
     return line
 
 
+def stored_line(row: Row) -> str:
+    """The stored results of a point, to stand below :func:`point_line`."""
+    words = [f"{column.title} {_measured(row[column.name], column)}" for column in COLUMNS]
+    return " " * 10 + "stored: " + "   ".join(words)
+
+
+def note_lines(rows: Sequence[Row]) -> list[str]:
+    """Each warning of these points once, with the temperatures that it holds for."""
+    where: dict[str, list[str]] = {}
+    for row in rows:
+        kelvin = "?" if row["temperature_K"] is None else f"{row['temperature_K']:.0f}"
+        for warning in row["warnings"]:
+            where.setdefault(warning, []).append(kelvin)
+    return [
+        f"{'all points' if len(kelvins) == len(rows) > 1 else ', '.join(kelvins) + ' K'}: {warning}"
+        for warning, kelvins in where.items()
+    ]
+
+
 def _kelvin(row: Row) -> str:
     temperature_K = row.get("temperature_K")
     return "?" if temperature_K is None else f"{temperature_K:.2f}"

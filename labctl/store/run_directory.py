@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from labctl import __version__
 from labctl.store import durable, provenance, strict_json
 from labctl.store.document_log import DocumentLog, Documents, read_documents
+from labctl.store.fit_files import read_fit_record, set_aside, write_fit_file
 from labctl.store.point import PointData
 from labctl.store.point_file import (
     PointContext,
@@ -31,6 +32,7 @@ FORMAT = 1
 REQUEST_FILE = "request.json"
 DOCUMENTS_FILE = "documents.jsonl"
 RESULT_FILE = "result.json"
+SWEEP_FIT_FILE = "sweep.json"
 _NUMBERED = re.compile(r"^(\d{4,})(?:_.*)?$")
 _POINT_FILE = re.compile(r"^point_(\d{3,})\.(nxs|json)$")
 
@@ -230,40 +232,54 @@ class RunDirectory:
                     problems.append(str(error))
         return points
 
-    def write_fit(self, index: int, fit: Mapping[str, Any]) -> Path:
+    def write_fit(
+        self,
+        index: int,
+        fit: Mapping[str, Any],
+        *,
+        options: Mapping[str, Any] | None = None,
+        intervals: Mapping[str, Any] | None = None,
+    ) -> Path:
         """Keep a point's fit as ``fits/point_003.json``; an older one becomes ``point_003.v1.json``.
 
-        A fit equal to the newest one is not written again.
+        A fit equal to the newest one, made with the same options, is not written again.
+
+        Args:
+            index: Number of the point.
+            fit: The fit.
+            options: What was asked of it that differs from the usual fit.
+            intervals: Profile-likelihood intervals, where they were asked for.
 
         Raises:
             OSError: The disk is full or gone.
         """
-        path = self.fit_path(index)
-        path.parent.mkdir(exist_ok=True)
-        plain = strict_json.jsonable(fit)
-        if path.exists():
-            if self.read_fit(index) == plain:
-                return path
-            _set_aside(path)
-        record = {
-            "point": index,
-            "software": {"labctl": __version__},
-            "written_epoch_s": time.time(),
-            "fit": plain,
-        }
-        strict_json.write(path, record)
-        return path
+        beside = {"options": options or {}, "intervals": intervals or {}}
+        return write_fit_file(self.fit_path(index), {"point": index}, fit, beside)
+
+    def write_sweep_fit(self, fit: Mapping[str, Any], *, options: Mapping[str, Any] | None = None) -> Path:
+        """Keep the fit of all temperatures at once as ``fits/sweep.json``, like a point's."""
+        path = self.path / "fits" / SWEEP_FIT_FILE
+        return write_fit_file(path, {"sweep": True}, fit, {"options": options or {}})
+
+    def read_sweep_fit(self) -> dict[str, Any] | None:
+        """The newest fit of all temperatures at once; None when there is none."""
+        record = read_fit_record(self.path / "fits" / SWEEP_FIT_FILE)
+        return None if record is None else dict(record["fit"])
 
     def read_fit(self, index: int) -> dict[str, Any] | None:
         """The newest fit of a point; the one in the point's own file when ``fits/`` has none."""
-        try:
-            return dict(strict_json.read(self.fit_path(index))["fit"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
+        record = read_fit_record(self.fit_path(index))
+        if record is not None:
+            return dict(record["fit"])
         try:
             return read_point_fit(self.point_path(index))
         except PointFileError:
             return None
+
+    def read_fit_options(self, index: int) -> dict[str, Any]:
+        """What was asked of the newest fit of a point that differs from the usual fit."""
+        record = read_fit_record(self.fit_path(index)) or {}
+        return dict(record.get("options") or {})
 
     def read_fits(self) -> dict[int, dict[str, Any]]:
         """The newest fit of each point that has one, by the point's number."""
@@ -275,7 +291,7 @@ class RunDirectory:
         """Write ``result.json``, what the run came to; an older one is kept as ``result.v1.json``."""
         path = self.path / RESULT_FILE
         if path.exists():
-            _set_aside(path)
+            set_aside(path)
         strict_json.write(path, result)
         return path
 
@@ -379,12 +395,3 @@ def _indexes(folder: Path, suffix: str) -> list[int]:
         return []
     matches = (_POINT_FILE.match(path.name) for path in folder.iterdir())
     return sorted(int(match.group(1)) for match in matches if match and match.group(2) == suffix)
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename ``fit.json`` to the first free ``fit.v1.json``, ``fit.v2.json``, ..."""
-    version = 1
-    while (aside := path.with_name(f"{path.stem}.v{version}{path.suffix}")).exists():
-        version += 1
-    durable.rename(path, aside)
-    return aside

@@ -227,6 +227,58 @@ def test_a_point_that_cannot_be_fitted_says_why(tmp_path: Path, points: list[Poi
     assert "80 K: spectrum:" in said
 
 
+def test_options_are_kept_with_the_fits_that_they_made(
+    data: Path, fits: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("1", "--data", str(data), "--points", "1", "--fix", "lifetime_slow_ns=0.7", "--intervals")
+    code, said = call(*words, "--save", as_json=True)
+
+    found = json.loads(capsys.readouterr().out)["points"]
+    run = RunDirectory.open(data / next(p.name for p in data.iterdir() if p.is_dir()))
+    assert code == 0
+    assert [row["point"] for row in found] == [1]
+    assert found[0]["tau_slow_s"] == {"value": 0.7e-9, "error": 0.0, "true": 0.74e-9, "sigmas": None}
+    assert found[0]["stored_fit"]["tau_slow_s"] == fits[1]["tau_slow_s"]
+    assert "lifetime_slow_s held at 7e-10" in said and "stored: red-shift" in said
+    # The profile of a lifetime known to a few percent rises as its error says.
+    fast, interval = found[0]["tau_fast_s"], found[0]["intervals"]["lifetime_fast_s"]
+    assert interval["high"] - interval["low"] == pytest.approx(2.0 * fast["error"], rel=0.15)
+    assert interval["low"] < fast["value"] < interval["high"]
+    kept = json.loads(run.fit_path(1).read_text(encoding="utf-8"))
+    assert kept["options"]["constraints"][0]["fixed"] == 0.7e-9
+    assert kept["intervals"] == found[0]["intervals"]
+    assert run.read_fit_options(0) == {}
+    assert "Nothing new to save." not in call(*words, "--save")[1]
+    assert "was made with lifetime_slow_s held at 7e-10" in call("1", "--data", str(data))[1]
+
+
+def test_the_joint_fit_of_a_point_agrees_with_the_truth(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("1", "--data", str(data), "--joint", "--temperatures", ":100", as_json=True)
+
+    (row,) = json.loads(capsys.readouterr().out)["points"]
+    assert row["comparison"]["same"] is False
+    for name in ("red_shift_eV", "coupled_fraction", "tau_fast_s", "tau_slow_s"):
+        assert abs(row[name]["sigmas"]) < 3.0, name
+
+
+def test_all_temperatures_in_one_fit_are_said_and_kept(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = call("1", "--data", str(data), "--sweep", "--share", "lifetimes", "--save", as_json=True)[1]
+
+    run = RunDirectory.open(data / next(p.name for p in data.iterdir() if p.is_dir()))
+    sweep = json.loads(capsys.readouterr().out)["sweep"]
+    assert run.read_sweep_fit() == sweep
+    assert "laws for lifetimes:" in said and "By the common laws" in said
+    # Sample B: 3.35 ns at 300 K and 0.74 ns at 80 K make A_X = ln(3.35/0.741) / (1/80 - 1/300) = 164.6 K.
+    at = sweep["estimates"]["names"].index("rate_constant_slow_K")
+    value, variance = sweep["estimates"]["values"][at], sweep["estimates"]["covariance"][at][at]
+    assert abs(value - 164.6) < 3.5 * variance**0.5
+    assert "its law needs 4" in call("1", "--data", str(data), "--sweep")[1]
+
+
 # The row's numbers and the paper's way of writing them: value, error in the last digit.
 def test_the_line_of_a_point_gives_each_number_with_error_and_truth(points: list[PointData]) -> None:
     fields = {
