@@ -30,12 +30,14 @@ BLOCKS = 64
 DEAD_TIME_PS = 77_000
 # Photons per burst and detector -> bursts a second, seconds of record.
 SETTINGS = {0.025: (1e6, 12.0), 0.25: (1e5, 6.0), 2.5: (2e4, 6.0)}
+# Share of the light on the first detector, where it is not half; mu is the mean of both.
+UNEVEN = {0.25: (0.3,), 2.5: (0.3,)}
 
 
 def make_record(
-    generator: np.random.Generator, mu: float, rate_Hz: float, seconds: float, dead: bool
+    generator: np.random.Generator, mu: float, rate_Hz: float, seconds: float, dead: bool, split: float = 0.5
 ) -> PairBlocks:
-    """Correlate one record of Poisson bursts on two detectors."""
+    """Correlate one record of Poisson bursts on two detectors; the first gets ``split`` of the light."""
     length = round(seconds * 1e12)
     # Only bursts that are seen at all: a Poisson number above 0 of photons on both detectors together.
     seen = generator.poisson(rate_Hz * seconds * -math.expm1(-2 * mu))
@@ -43,7 +45,7 @@ def make_record(
     times = np.repeat(generator.random(seen) * length, photons)
     lifetime = np.where(generator.random(len(times)) < FAST_SHARE, FAST_S, SLOW_S) * 1e12
     times = times + generator.exponential(1.0, len(times)) * lifetime
-    on_first = generator.random(len(times)) < 0.5
+    on_first = generator.random(len(times)) < split
     tags = []
     for channel, mine in ((1, on_first), (2, ~on_first)):
         stamps = np.sort(times[mine])
@@ -98,9 +100,13 @@ def main() -> None:
     for mu, (rate, seconds) in chosen.items():
         for dead in (False, True):
             study(mu, rate, seconds, dead, args.records, args.seed)
+        for uneven in UNEVEN.get(mu, ()):
+            study(mu, rate, seconds, True, args.records, args.seed, uneven)
 
 
-def study(mu: float, rate: float, seconds: float, dead: bool, records: int, seed: int) -> None:
+def study(
+    mu: float, rate: float, seconds: float, dead: bool, records: int, seed: int, split: float = 0.5
+) -> None:
     options = G2Options(
         response_sigma_s=SIGMA_PS * 1e-12,
         fraction=Value(FAST_SHARE, 0.0),
@@ -111,10 +117,11 @@ def study(mu: float, rate: float, seconds: float, dead: bool, records: int, seed
     refused = 0
     began = time.perf_counter()
     for number in range(records):
-        sequence = np.random.SeedSequence([seed, round(mu * 1000), int(dead), number])
+        uneven = [] if split == 0.5 else [round(1000 * split)]
+        sequence = np.random.SeedSequence([seed, round(mu * 1000), int(dead), number, *uneven])
         generator = np.random.Generator(np.random.PCG64(sequence))
         try:
-            fit = fit_g2(make_record(generator, mu, rate, seconds, dead), options)
+            fit = fit_g2(make_record(generator, mu, rate, seconds, dead, split), options)
         except FitRefused:
             refused += 1
             continue
@@ -122,6 +129,7 @@ def study(mu: float, rate: float, seconds: float, dead: bool, records: int, seed
         assert fast is not None
         pulls["fast"].append((fast.value - FAST_S) / fast.error)
         pulls["slow"].append((fit.tau_slow_s.value - SLOW_S) / fit.tau_slow_s.error)
+    uneven_text = "" if split == 0.5 else f", {split:g} : {1 - split:g}"
     for name, values in pulls.items():
         x = np.array(values)
         cells = []
@@ -129,8 +137,8 @@ def study(mu: float, rate: float, seconds: float, dead: bool, records: int, seed
             inside = float((np.abs(x) <= reach).mean())
             cells.append(f"{100 * inside:.1f} +- {100 * math.sqrt(share * (1 - share) / len(x)):.1f}")
         print(
-            f"| {mu:g} | {'77 ns' if dead else 'none'} | {name} | {x.mean():+.2f} | {x.std(ddof=1):.2f} | "
-            f"{cells[0]} | {cells[1]} | {refused} |",
+            f"| {mu:g}{uneven_text} | {'77 ns' if dead else 'none'} | {name} | {x.mean():+.2f} | "
+            f"{x.std(ddof=1):.2f} | {cells[0]} | {cells[1]} | {refused} |",
             flush=True,
         )
     print(f"<!-- {records} records in {time.perf_counter() - began:.0f} s -->", flush=True)

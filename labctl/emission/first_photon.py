@@ -14,6 +14,7 @@ then has different tails on both sides of zero.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,18 +60,24 @@ def first_photon(
         raise ValueError(f"{mu} photons per burst and detector is outside 0 to 5")
     if mu < 1e-12 and photons is None:
         return w, tau
-    share, rate, term = w / w.sum(), 1.0 / tau, 1.0
-    out_w: list[float] = []
-    out_rate: list[float] = []
-    for number in range(1, (photons or photons_that_matter(mu)) + 1):
-        # mu^(k-1)/k!: one factor mu taken out of all, so that mu = 0 is no special case.
-        term *= mu / number if number > 1 else 1.0
-        for first in range(number + 1) if share.size == 2 else (number,):
-            second = number - first
-            out_w.append(term * math.comb(number, first) * share[0] ** first * share[-1] ** second)
-            out_rate.append(first * rate[0] + second * rate[-1])
-    result = np.array(out_w)
-    return result / result.sum(), 1.0 / np.array(out_rate)
+    number, first, chance = _bursts(photons or photons_that_matter(mu), w.size)
+    share, rate, second = w / w.sum(), 1.0 / tau, number - first
+    # mu^(k-1)/k!: one factor mu taken out of all, so that mu = 0 is no special case.
+    out = chance * mu ** (number - 1) * share[0] ** first * share[-1] ** second
+    return out / out.sum(), 1.0 / (first * rate[0] + second * rate[-1])
+
+
+@lru_cache(maxsize=256)
+def _bursts(photons: int, components: int) -> tuple[Array, Array, Array]:
+    """Photons, those of the first component, and (photons over first)/photons! of every kind of burst."""
+    kinds = [
+        (number, first)
+        for number in range(1, photons + 1)
+        for first in (range(number + 1) if components == 2 else (number,))
+    ]
+    number, first = np.array(kinds, dtype=np.float64).T
+    chance = [math.comb(k, m) / math.factorial(k) for k, m in kinds]
+    return number, first, np.array(chance)
 
 
 def delay_shares(start_weights: ArrayLike, stop_weights: ArrayLike, lifetimes_s: ArrayLike) -> Array:

@@ -86,7 +86,14 @@ def bin_means(edges: Array, delay: float, lifetime: float, sigma: float, out: Ar
 
 
 @compiled
-def side_means(edges: Array, delay: float, lifetime: float, sigma: float, out: Array) -> None:
+def reach_of(lifetime: float, sigma: float) -> float:
+    """Delay beyond which nothing is left of an exponential through the response (1e-15 of its height)."""
+    ratio = sigma / lifetime
+    return max(sigma * (ratio + 9.2), lifetime * (0.5 * ratio * ratio + 35.0))
+
+
+@compiled
+def side_means(edges: Array, delay: float, lifetime: float, sigma: float, out: Array) -> tuple[int, int]:
     """Mean over each bin of exp(-|x|/T)/T on one side of zero only, through the response, with derivatives.
 
     Cumulatives Phi(x/s) + E(-x) for x < 0 and Phi(x/s) - E(x) for x > 0; with the normalised Gaussian G
@@ -96,12 +103,18 @@ def side_means(edges: Array, delay: float, lifetime: float, sigma: float, out: A
     Args:
         edges, delay, lifetime, sigma: As in :func:`bin_means`.
         out: Filled with density and derivatives by delay, lifetime and sigma, for x < 0 and x > 0 (2, 4, n).
+
+    Returns:
+        First bin and end of those that were filled: within reach of the exponential.
     """
+    reach = reach_of(lifetime, sigma)
+    first = max(int(np.searchsorted(edges, delay - reach)) - 1, 0)
+    last = min(int(np.searchsorted(edges, delay + reach)) + 1, edges.size)
     before_all = np.empty((2, 4))
     here = np.empty((2, 4))
     ratio = sigma / lifetime
     by_lifetime, by_sigma = ratio * ratio / lifetime, ratio / lifetime
-    for k in range(edges.size):
+    for k in range(first, last):
         x = edges[k] - delay
         after, ahead = exponential(x, lifetime, sigma), exponential(-x, lifetime, sigma)
         step, gauss = 1.0 if x > 0.0 else 0.0, 0.0
@@ -115,12 +128,15 @@ def side_means(edges: Array, delay: float, lifetime: float, sigma: float, out: A
         here[1, 2] = -gauss * ratio / lifetime - after * (slope - by_lifetime)
         here[0, 3] = ahead * by_sigma - gauss / lifetime
         here[1, 3] = gauss / lifetime - after * by_sigma
-        if k > 0:
-            width = edges[k] - edges[k - 1]
+        if k > first:
+            per_width = 1.0 / (edges[k] - edges[k - 1])
             for side in range(2):
                 for i in range(4):
-                    out[side, i, k - 1] = (here[side, i] - before_all[side, i]) / width
-        before_all[:] = here
+                    out[side, i, k - 1] = (here[side, i] - before_all[side, i]) * per_width
+        for side in range(2):
+            for i in range(4):
+                before_all[side, i] = here[side, i]
+    return first, max(last - 1, first)
 
 
 @compiled
@@ -153,14 +169,14 @@ def mixture_means(
     value[:] = 0.0
     gradient[:] = 0.0
     for j in range(n_terms):
-        side_means(edges, delay, lifetimes[j], sigma, part)
+        begin, end = side_means(edges, delay, lifetimes[j], sigma, part)
         for side in range(2):
             share = shares[side, j]
-            for k in range(n):
+            for k in range(begin, end):
                 value[k] += share * part[side, 0, k]
                 gradient[n_parameters, k] += share * part[side, 1, k]
                 gradient[n_parameters + 1, k] += share * part[side, 3, k]
             for i in range(n_parameters):
                 a, b = by_share[i, side, j], share * by_lifetime[i, j]
-                for k in range(n):
+                for k in range(begin, end):
                     gradient[i, k] += a * part[side, 0, k] + b * part[side, 2, k]
