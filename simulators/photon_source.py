@@ -16,8 +16,11 @@ kept with probability q independently, so n has
 
 * the Poisson law of mean m = q <N> where N is Poisson (P0 = exp(-m)),
 * the geometric (thermal) law of mean m where N is geometric (P0 = 1 / (1 + m)),
+* the negative binomial law of mean m and shape r where N has that shape (P0 = (1 + m/r)^-r), between the two
+  above (r = 1 geometric, r to infinity Poisson): <n(n-1)> / <n>^2 = 1 + 1/r. ``"cascade"`` has the r of the
+  X-ray cascade in ``labctl.emission.cascade``,
 
-because both families are closed under independent thinning. Photons that are kept go to counter d with
+because these families are closed under independent thinning. Photons that are kept go to counter d with
 probability proportional to (share of the splitter) x (efficiency). Nothing is approximated.
 """
 
@@ -32,10 +35,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from labctl.emission.cascade import PAIR_FACTOR
 from simulators.detectors import Detector, detect, longer, sort_by_time
 from simulators.randomness import random_stream
 
-Statistics = Literal["poisson", "geometric"]
+Statistics = Literal["poisson", "geometric", "cascade"]
+
+#: Shape r of the negative binomial law of each statistics.
+SHAPES: dict[str, float] = {"poisson": math.inf, "geometric": 1.0, "cascade": 1.0 / (PAIR_FACTOR - 1.0)}
 
 BLOCK_PS = 1_000_000_000_000
 EVENTS_PER_BLOCK = 1_000_000
@@ -102,16 +109,17 @@ class Pulses:
 
 
 @njit(cache=True, nogil=True)
-def _kept_photons(stream, mean, geometric, constant):  # type: ignore[no-untyped-def]
+def _kept_photons(stream, mean, shape, constant):  # type: ignore[no-untyped-def]
     """Number of kept photons of a burst that has at least one (zero-truncated law of this mean).
 
-    ``constant`` is ln(1 + 1/mean) for the geometric law, the probability of one photon for Poisson's.
+    ``constant`` is ln(1 + 1/mean) for the geometric law (shape 1), else the probability of one photon.
     """
-    if geometric:
+    if shape == 1.0:
         return 1 + int(stream.standard_exponential() / constant)
+    poisson = math.isinf(shape)
     if mean > 30.0:
         while True:
-            n = stream.poisson(mean)
+            n = stream.poisson(mean if poisson else stream.standard_gamma(shape) * mean / shape)
             if n > 0:
                 return n
     level = stream.random()
@@ -119,10 +127,21 @@ def _kept_photons(stream, mean, geometric, constant):  # type: ignore[no-untyped
     total = constant
     n = 1
     while level > total and probability > 0.0:
+        probability *= mean / (n + 1) if poisson else (n + shape) / (n + 1) * mean / (mean + shape)
         n += 1
-        probability *= mean / n
         total += probability
     return n
+
+
+@njit(cache=True, nogil=True)
+def _constants(mean, shape):  # type: ignore[no-untyped-def]
+    """-ln P0, and the constant of :func:`_kept_photons`."""
+    if math.isinf(shape):
+        return mean, mean / math.expm1(min(mean, 700.0))
+    hazard = shape * math.log1p(mean / shape)
+    if shape == 1.0:
+        return hazard, math.log1p(1.0 / mean)
+    return hazard, shape * mean / (mean + shape) / math.expm1(min(hazard, 700.0))
 
 
 @njit(cache=True, nogil=True)
@@ -133,7 +152,7 @@ def _add_bursts(  # type: ignore[no-untyped-def]
     first_pulse_ps,
     period_ps,
     mean,
-    geometric,
+    shape,
     gap,
     cumulative_weights,
     lifetimes_ps,
@@ -151,11 +170,10 @@ def _add_bursts(  # type: ignore[no-untyped-def]
     Returns:
         photons_ps, detectors, n, gap
     """
-    empty_hazard = math.log1p(mean) if geometric else mean
+    empty_hazard, constant = _constants(mean, shape)
     rate_per_ps = bursts_per_ps * -math.expm1(-empty_hazard)
     burst_ps = 0.0
     pulse = 0
-    constant = math.log1p(1.0 / mean) if geometric else mean / math.expm1(min(mean, 700.0))
     n_components = lifetimes_ps.size
     while True:
         if period_ps > 0:
@@ -169,7 +187,7 @@ def _add_bursts(  # type: ignore[no-untyped-def]
             burst_ps += gap / rate_per_ps
             if burst_ps >= length_ps:
                 return photons_ps, detectors, n, (burst_ps - length_ps) * rate_per_ps
-        for _ in range(_kept_photons(stream, mean, geometric, constant)):
+        for _ in range(_kept_photons(stream, mean, shape, constant)):
             component = 0
             if n_components > 1:
                 choice = stream.random()
@@ -214,7 +232,8 @@ class PhotonSource:
     Args:
         detectors: The counters behind the beam splitter.
         splitting: Share of the light that each gets, adding up to 1 or less.
-        statistics: Law of the number of photons in a burst: ``"poisson"`` or ``"geometric"`` (bunched).
+        statistics: Law of the number of photons in a burst: ``"poisson"``, ``"geometric"`` (bunched) or
+            ``"cascade"`` (as the X-ray cascade spreads it).
         seed: Seed of the simulated rig.
         name: Prefix of the names of its random streams.
         begin_ps: Absolute time at which it begins.
@@ -239,11 +258,11 @@ class PhotonSource:
             raise ValueError(
                 f"shares of the beam splitter {tuple(splitting)} must be from 0, together at most 1"
             )
-        if statistics not in ("poisson", "geometric"):
-            raise ValueError(f"photon statistics {statistics!r}: 'poisson' or 'geometric' expected")
+        if statistics not in SHAPES:
+            raise ValueError(f"photon statistics {statistics!r}: one of {', '.join(SHAPES)} expected")
         self.detectors = tuple(detectors)
         self.now_ps = begin_ps
-        self._geometric = statistics == "geometric"
+        self._shape = SHAPES[statistics]
         self._kept = np.array([s * d.efficiency for s, d in zip(splitting, detectors, strict=True)])
         self._dark_Hz = np.array([detector.dark_Hz for detector in detectors])
         self._parameters = np.array([detector.parameters() for detector in detectors])
@@ -316,7 +335,7 @@ class PhotonSource:
                 float(-self.now_ps % period_ps) if period_ps else 0.0,
                 float(period_ps),
                 kept * light.photons_per_burst,
-                self._geometric,
+                self._shape,
                 self._burst_gap,
                 np.cumsum(light.weights),
                 np.array(light.lifetimes_s) * 1e12,

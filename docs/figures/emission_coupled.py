@@ -38,7 +38,7 @@ RANGE = 1e-3
 
 @dataclass(frozen=True)
 class Seen:
-    """What a spectrometer and a decay measurement report; energies in eV, lifetimes over that of a lone dot."""
+    """What spectrometer and counters report; energies in eV, lifetimes over that of a lone dot."""
 
     peak_eV: float
     mean_eV: float

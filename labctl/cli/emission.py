@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +17,38 @@ if TYPE_CHECKING:
 NAME = "emission"
 HELP = "show a sample's light at one temperature: components, spectrum, decay, g2"
 
+#: Where the papers measured; the laws of a sample are stretched beyond.
+KNOWN_K = (80.0, 300.0)
+#: Raman spectra are taken to be measured at room temperature.
+RAMAN_K = 300.0
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("--sample", default="A", help="A, B, 03 to 10 or a full name (default A)")
     parser.add_argument("--temperature", type=float, default=80.0, metavar="K", help="in K (default 80)")
     parser.add_argument("--excitation", choices=("xray", "uv"), help="default: the sample's own")
-    parser.add_argument("--spot-um", type=float, default=50.0, help="collection spot (default 50)")
+    parser.add_argument(
+        "--spot-um", "--spot", type=float, default=50.0, metavar="UM", help="collection spot (default 50)"
+    )
+    parser.add_argument("--cycle", type=int, metavar="N", help="cooling cycle, from 1 (default 1)")
+    parser.add_argument("--warming", action="store_true", help="the stage comes from colder")
+    parser.add_argument("--population", action="store_true", help="all ten X-ray samples instead of one")
     parser.add_argument(
         "--xrays-per-s", type=float, default=2e6, help="absorbed X-rays per s, for the contrast (default 2e6)"
     )
     parser.add_argument(
+        "--bursts",
+        choices=("poisson", "cascade"),
+        default="poisson",
+        help="photons per X-ray: Poisson, or as the X-ray cascade spreads them (default poisson)",
+    )
+    parser.add_argument(
         "--response-ps", type=float, default=57.0, help="start-stop timing response, rms (default 57)"
+    )
+    parser.add_argument("--raman", metavar="FILE", help="Raman table: also say what such a lattice would do")
+    parser.add_argument(
+        "--huang-rhys", type=float, default=1.0, metavar="S", help="strength of the Raman table (default 1)"
     )
     parser.add_argument("--out", metavar="FILE", help="figure (default: emission_SAMPLE_TEMPERATUREK.png)")
 
@@ -38,14 +59,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     _check(args)
     try:
-        sample = _sample(args.sample, args.excitation)
-        emission = sample.emission(args.temperature, spot_um=args.spot_um)
+        return _population(args, out) if args.population else _one(args, out)
     except SampleError as problem:
         raise InputError(str(problem)) from None
-    figure = _figure_path(args.out, sample.name, args.temperature)
-    _draw(figure, sample, emission, args)
-    _report(sample, emission, args, figure, out)
-    return 0
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -54,18 +70,42 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError(f"{option} {value}: it must be above 0")
     if not 0.0 <= args.response_ps < 1e6:
         raise InputError(f"--response-ps {args.response_ps}: it must be from 0 to 1000000")
+    if args.cycle is not None and args.cycle < 1:
+        raise InputError(f"--cycle {args.cycle}: cooling cycles are counted from 1")
+    if args.population and args.excitation == "uv":
+        raise InputError("--population: the ten samples are known under X-rays only")
 
 
-def _sample(given: str, excitation: str | None) -> Sample:
+def _one(args: argparse.Namespace, out: Output) -> int:
+    from labctl.cli.emission_figure import draw_light
+
+    sample = _sample(args.sample, args.excitation, args.cycle)
+    emission = sample.emission(args.temperature, spot_um=args.spot_um, warming=args.warming)
+    lattice = None if args.raman is None else _lattice(args)
+    figure = _figure_path(args.out, sample.name, args.temperature)
+    title = f"{sample.title}, {args.temperature:g} K, spot {args.spot_um:g} µm"
+    sigma_s = args.response_ps * 1e-12
+    draw_light(figure, title, emission, contrast_s=_contrast(sample, args), sigma_s=sigma_s)
+    _report(sample, emission, args, out)
+    if lattice is not None:
+        _report_lattice(lattice, args, out)
+    out.say(f"figure: {figure}")
+    out.result(_fields(sample, emission, args, figure) | ({"lattice": lattice} if lattice else {}))
+    return 0
+
+
+def _sample(given: str, excitation: str | None, cycle: int | None) -> Sample:
     """``A`` means ``xray-A``; with ``--excitation uv`` the paper's sample under the lamp."""
     from labctl.emission.population import find_sample
 
+    if cycle is not None and "@" in given:
+        raise InputError(f"--sample {given} --cycle {cycle}: the cycle is given twice")
     if excitation == "uv":
-        if given not in ("uv", "A", "B"):
+        if given.partition("@")[0] not in ("uv", "A", "B"):
             raise InputError(f"--sample {given}: only the paper's ultraviolet sample (uv) is known under uv")
-        return find_sample("uv")
-    name = given if given == "uv" or given.startswith("xray-") else f"xray-{given}"
-    sample = find_sample(name)
+        given = "uv" + given[len(given.partition("@")[0]) :]
+    name = given if given.startswith(("uv", "xray-")) else f"xray-{given}"
+    sample = find_sample(name).in_cycle(cycle) if cycle is not None else find_sample(name)
     if excitation is not None and sample.excitation != excitation:
         raise InputError(f"--sample {given} is known under {sample.excitation}, not under {excitation}")
     return sample
@@ -77,27 +117,41 @@ def _figure_path(out: str | None, name: str, temperature_K: float) -> Path:
     path = Path(out)
     if not path.parent.is_dir():
         raise InputError(f"--out {out}: the folder {path.parent} does not exist")
+    if path.suffix not in (".png", ".pdf", ".svg"):
+        raise InputError(f"--out {out}: a figure is a .png, .pdf or .svg file")
     return path
 
 
-def _report(sample: Sample, emission: Emission, args: argparse.Namespace, figure: Path, out: Output) -> None:
+def _report(sample: Sample, emission: Emission, args: argparse.Namespace, out: Output) -> None:
     out.say(f"{sample.name}: {sample.title}, {args.temperature:g} K, spot {args.spot_um:g} um")
-    out.say("component   centre    sigma     share   lifetime")
+    out.say("component   centre    red-shift  sigma      share   lifetime")
     for part in emission.components:
-        out.say(
-            f"{part.name:10s}  {part.energy_eV:.3f} eV  {part.width_eV * 1e3:5.1f} meV  {part.weight:.3f}  "
-            f"{part.lifetime_s * 1e9:.3f} ns"
+        shift = (
+            "          "
+            if part.name == "uncoupled"
+            else f"{(sample.energy_eV - part.energy_eV) * 1e3:6.1f} meV"
         )
-    out.say(f"light per X-ray: {sample.photons_per_xray * sample.light_yield(args.temperature):.0f} photons")
+        out.say(
+            f"{part.name:10s}  {part.energy_eV:.3f} eV  {shift} {part.width_eV * 1e3:5.1f} meV  "
+            f"{part.weight:.3f}   {part.lifetime_s * 1e9:.3f} ns"
+        )
+    if sample.excitation == "xray":
+        photons = sample.photons_per_xray * sample.light_yield(args.temperature)
+        out.say(f"light per X-ray: {photons:.0f} photons")
     out.say(f"A_X of the uncoupled light: {sample.rate_constant_K:.1f} K")
     contrast = _contrast(sample, args)
     if contrast is not None:
         from labctl.emission.components import g2
 
         peak = float(g2(emission, 0.0, contrast_s=contrast, sigma_s=args.response_ps * 1e-12))
-        out.say(f"g2(0) at {args.xrays_per_s:g} X-rays per s through {args.response_ps:g} ps: {peak:.1f}")
-    out.say(f"figure: {figure}")
-    out.result(_fields(sample, emission, args, figure))
+        out.say(
+            f"g2(0) at {args.xrays_per_s:g} X-rays per s through {args.response_ps:g} ps: {peak:.1f} "
+            f"(contrast {contrast * 1e9:.4g} ns, {args.bursts} bursts)"
+        )
+    if not KNOWN_K[0] <= args.temperature <= KNOWN_K[1]:
+        out.say(
+            f"measured from {KNOWN_K[0]:g} to {KNOWN_K[1]:g} K only: {args.temperature:g} K is extrapolated"
+        )
 
 
 def _fields(sample: Sample, emission: Emission, args: argparse.Namespace, figure: Path) -> dict[str, Any]:
@@ -105,6 +159,7 @@ def _fields(sample: Sample, emission: Emission, args: argparse.Namespace, figure
         "sample": sample.name,
         "excitation": sample.excitation,
         "temperature_K": args.temperature,
+        "extrapolated": not KNOWN_K[0] <= args.temperature <= KNOWN_K[1],
         "spot_um": args.spot_um,
         "components": [
             {
@@ -125,50 +180,87 @@ def _fields(sample: Sample, emission: Emission, args: argparse.Namespace, figure
 
 def _contrast(sample: Sample, args: argparse.Namespace) -> float | None:
     """g2 has a contrast only where one quantum makes many photons."""
+    from labctl.emission.cascade import PAIR_FACTOR
     from labctl.emission.components import contrast_s
 
-    return contrast_s(args.xrays_per_s) if sample.excitation == "xray" else None
+    if sample.excitation != "xray":
+        return None
+    return contrast_s(args.xrays_per_s, fano_excess=PAIR_FACTOR if args.bursts == "cascade" else 1.0)
 
 
-def _draw(path: Path, sample: Sample, emission: Emission, args: argparse.Namespace) -> None:
-    import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _lattice(args: argparse.Namespace) -> dict[str, float]:
+    """What a lattice with this Raman spectrum does to CsPbBr3 dots of 8 nm."""
+    from dataclasses import replace
 
-    from labctl import colours
-    from labctl.emission import components as model
+    from labctl.emission.dot_material import load_material
+    from labctl.emission.lattice import disorder_eV, rate_exponent_K
+    from labctl.emission.raman_table import RamanTableError, load_raman_density
 
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    spectrum, decay, correlation = figure.subplots(1, 3)
-    energy = np.linspace(1.8, 2.75, 800)
-    spectrum.plot(energy, model.spectrum_per_eV(emission, energy), "k", lw=1)
-    for part in emission.components:
-        colour = colours.COUPLED if part.name.startswith("coupled") else colours.UNCOUPLED
-        line = part.weight * model.line_per_eV(part, energy)
-        spectrum.fill_between(energy, line, color=colour, alpha=0.35, lw=0, label=part.name)
-    spectrum.set(xlabel="Photon energy (eV)", ylabel="Spectrum (1/eV)")
-    spectrum.set_ylim(bottom=0.0)
-    spectrum.margins(y=0.25)
-    spectrum.legend(frameon=False, loc="upper left")
-    slowest = max(part.lifetime_s for part in emission.components)
-    sigma = args.response_ps * 1e-12
-    time = np.linspace(-0.5 * slowest, 6.0 * slowest, 1200)
-    curve = model.decay_per_s(emission, time, sigma_s=sigma) * 1e-9
-    decay.semilogy(time * 1e9, np.where(curve > 0.0, curve, np.nan), "k", lw=1)
-    decay.set(xlabel="Time (ns)", ylabel="Decay (1/ns)", ylim=(3e-5 * curve.max(), 2.0 * curve.max()))
-    lag = np.linspace(-6.0 * slowest, 6.0 * slowest, 2401)
-    contrast = _contrast(sample, args)
-    if contrast is None:
-        correlation.plot(lag * 1e9, model.pair_density_per_s(emission, lag, sigma_s=sigma) * 1e-9, "k", lw=1)
-        correlation.set(ylabel="pair density A (1/ns)")
-    else:
-        exact = model.g2(emission, lag, contrast_s=contrast, sigma_s=sigma)
-        naive = model.naive_g2(emission, lag, contrast_s=contrast, sigma_s=sigma)
-        correlation.plot(lag * 1e9, exact, "k", lw=1, label="exact")
-        correlation.plot(lag * 1e9, naive, "--", color=colours.MARK, lw=1, label="naive")
-        correlation.set(ylabel="$g^{(2)}$")
-        correlation.legend(frameon=False, loc="upper left")
-    correlation.set(xlabel="Delay (ns)")
-    figure.suptitle(f"{sample.title}, {args.temperature:g} K")
-    figure.savefig(path, dpi=150)
+    if not 0.0 < args.huang_rhys <= 100.0:
+        raise InputError(f"--huang-rhys {args.huang_rhys}: it must be above 0 and at most 100")
+    try:
+        phonons = load_raman_density(args.raman, huang_rhys=args.huang_rhys, temperature_K=RAMAN_K)
+    except RamanTableError as problem:
+        raise InputError(f"--raman {problem}") from None
+    material = replace(load_material("CsPbBr3"), phonons=phonons)
+    return {
+        "huang_rhys": float(phonons.huang_rhys),
+        "mean_mode_eV": float(phonons.mean_energy_eV),
+        "disorder_eV": float(disorder_eV(material, args.temperature)),
+        "rate_constant_8nm_K": float(rate_exponent_K(material, 8.0)),
+    }
+
+
+def _report_lattice(lattice: dict[str, float], args: argparse.Namespace, out: Output) -> None:
+    out.say(
+        f"a lattice as in {args.raman}, S = {lattice['huang_rhys']:g}: mean mode "
+        f"{lattice['mean_mode_eV'] * 1e3:.2f} meV, disorder {lattice['disorder_eV'] * 1e3:.1f} meV at "
+        f"{args.temperature:g} K; 8 nm CsPbBr3 would have A_X = {lattice['rate_constant_8nm_K']:.1f} K"
+    )
+
+
+def _population(args: argparse.Namespace, out: Output) -> int:
+    from labctl.cli.emission_figure import draw_population
+    from labctl.emission.population import population
+
+    samples = [sample.in_cycle(args.cycle or 1) for sample in population()]
+    lights = [
+        sample.emission(args.temperature, spot_um=args.spot_um, warming=args.warming) for sample in samples
+    ]
+    figure = _figure_path(args.out, "population", args.temperature)
+    title = f"Ten X-ray samples, {args.temperature:g} K, spot {args.spot_um:g} µm"
+    draw_population(figure, title, samples, lights, temperature_K=args.temperature, spot_um=args.spot_um)
+    out.say(f"ten X-ray samples, {args.temperature:g} K, spot {args.spot_um:g} um")
+    out.say("sample       share   red-shift   coupled    uncoupled")
+    rows = []
+    for sample, light in zip(samples, lights, strict=True):
+        row = _row(sample, light)
+        rows.append(row)
+        out.say(
+            f"{sample.name:10s}  {row['share']:.3f}   {_cell(row['shift_eV'], 1e3, 'meV', 1)}  "
+            f"{_cell(row['coupled_s'], 1e9, 'ns', 3)}  {_cell(row['uncoupled_s'], 1e9, 'ns', 3)}"
+        )
+    for name, key in (("coupled lifetime", "coupled_s"), ("uncoupled lifetime", "uncoupled_s")):
+        values = [1e9 * value for row in rows if (value := row[key]) is not None]
+        if len(values) > 1:
+            spread = statistics.stdev(values)
+            out.say(f"{name}: {statistics.mean(values):.3f} +- {spread:.3f} ns over {len(values)} samples")
+    out.say(f"figure: {figure}")
+    named = [{"sample": sample.name} | row for sample, row in zip(samples, rows, strict=True)]
+    out.result({"temperature_K": args.temperature, "samples": named, "figure": str(figure)})
+    return 0
+
+
+def _row(sample: Sample, light: Emission) -> dict[str, float | None]:
+    parts = {part.name: part for part in light.components}
+    coupled = parts.get("coupled")
+    return {
+        "share": 0.0 if coupled is None else coupled.weight,
+        "shift_eV": None if coupled is None else sample.energy_eV - coupled.energy_eV,
+        "coupled_s": None if coupled is None else coupled.lifetime_s,
+        "uncoupled_s": parts["uncoupled"].lifetime_s,
+    }
+
+
+def _cell(value: float | None, scale: float, unit: str, digits: int) -> str:
+    return f"{'-':>9s}" if value is None else f"{value * scale:6.{digits}f} {unit}"

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from labctl.emission.components import contrast_s
 from labctl.emission.photoabsorption import ionisations, sample_ionisations
 from labctl.emission.photoelectron import Excitations, track
 
 IntArray = npt.NDArray[np.int64]
 
 LATTICE_nm = 10.0
+#: <n(n-1)> / <n>^2 of the photons of an 8 keV burst, as :func:`simulate_cascade` gives it: 1.0071 over 40 000
+#: photons (1.0062 to 1.0077 in tens of thousands). Kept as a number because the cascade takes seconds.
+PAIR_FACTOR = 1.0071
 #: Photons followed at once: enough to fill numpy's loops, few enough to stay in the cache.
 _BATCH = 2000
 # Lattice coordinates are packed into one integer of this many bits per axis.
@@ -84,9 +88,7 @@ class BurstStatistics:
         Raises:
             ValueError: if the rate of X-rays is not positive.
         """
-        if not xrays_per_s > 0:
-            raise ValueError(f"the rate of X-rays must be positive, not {xrays_per_s}")
-        return self.pair_factor / xrays_per_s
+        return contrast_s(xrays_per_s, fano_excess=self.pair_factor)
 
 
 def simulate_cascade(photons: int, rng: np.random.Generator) -> Cascade:

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from labctl.cli.main import main
@@ -34,6 +35,64 @@ def test_uv_excitation_of_the_papers_samples(tmp_path, capsys):
     assert code == 0 and text.out.startswith("uv: ")
 
 
+def test_a_later_cooling_cycle_is_nearly_the_same_light(tmp_path, capsys):
+    shares = []
+    for cycle in ("1", "7"):
+        _, text = call(capsys, "--cycle", cycle, "--json", "--out", str(tmp_path / "c.svg"))
+        shares.append(json.loads(text.out)["components"][0]["weight"])
+    assert shares[0] == pytest.approx(0.77) and shares[1] != shares[0]
+    # three deviations of the 2 % that the data file gives
+    assert shares[1] == pytest.approx(0.77, rel=0.06)
+
+
+def test_the_ten_samples_have_the_papers_means(tmp_path, capsys):
+    figure = tmp_path / "ten.png"
+    code, text = call(capsys, "--population", "--out", str(figure))
+    assert code == 0 and figure.stat().st_size > 10_000
+    assert "coupled lifetime: 0.230 +- 0.050 ns over 10 samples" in text.out
+    assert "uncoupled lifetime: 0.900 +- 0.130 ns over 10 samples" in text.out
+
+
+def test_warm_samples_without_coupled_light_are_listed_all_the_same(tmp_path, capsys):
+    code, text = call(
+        capsys, "--population", "--temperature", "300", "--json", "--out", str(tmp_path / "ten.png")
+    )
+    samples = json.loads(text.out)["samples"]
+    assert code == 0 and [row["shift_eV"] is None for row in samples] == [False] + [True] * 9
+
+
+def test_smaller_spots_see_more_coupled_light(tmp_path, capsys):
+    _, text = call(capsys, "--spot", "13", "--json", "--out", str(tmp_path / "s.svg"))
+    assert json.loads(text.out)["components"][0]["weight"] == pytest.approx(0.77 * 1.037)
+
+
+def test_a_temperature_that_nobody_measured_is_marked(tmp_path, capsys):
+    _, text = call(capsys, "--temperature", "40", "--bursts", "cascade", "--out", str(tmp_path / "s.svg"))
+    assert "40 K is extrapolated" in text.out and "cascade bursts" in text.out
+
+
+def test_a_raman_table_says_what_its_lattice_would_do(tmp_path, capsys):
+    table = tmp_path / "raman.csv"
+    shift = range(1, 400)
+    rows = [f"{x},{100 / (1 + ((x - 150) / 0.5) ** 2) ** 2}" for x in shift]
+    table.write_text("shift,intensity\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    options = ("--raman", str(table), "--huang-rhys", "0.5", "--json", "--out", str(tmp_path / "r.svg"))
+    _, text = call(capsys, *options)
+    lattice = json.loads(text.out)["lattice"]
+    assert lattice["huang_rhys"] == pytest.approx(0.5)
+    # one mode of 150 1/cm (18.6 meV) at 80 K over the floor of 8 meV
+    one = 0.5 * 0.0186**2 / np.tanh(0.0186 / (2 * 8.617e-5 * 80))
+    assert lattice["disorder_eV"] == pytest.approx(np.sqrt(one + 0.008**2), rel=0.03)
+
+
+def test_an_unreadable_raman_table_is_refused_with_its_line(tmp_path, capsys):
+    table = tmp_path / "raman.csv"
+    table.write_text("100,1\n101,two\n102,3\n", encoding="utf-8")
+    code, text = call(capsys, "--raman", str(table), "--out", str(tmp_path / "r.svg"))
+    assert code == 2 and "raman.csv, line 2: expected Raman shift" in text.err
+    assert not (tmp_path / "r.svg").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -44,6 +103,13 @@ def test_uv_excitation_of_the_papers_samples(tmp_path, capsys):
         (["--out", "nowhere/at/all.png"], "does not exist"),
         (["--xrays-per-s", "0"], "above 0"),
         (["--response-ps", "nan"], "from 0"),
+        (["--temperature", "nan"], "4 to 500 K"),
+        (["--cycle", "0"], "counted from 1"),
+        (["--sample", "A@two"], "number of the cooling cycle"),
+        (["--sample", "A@2", "--cycle", "3"], "given twice"),
+        (["--population", "--excitation", "uv"], "under X-rays only"),
+        (["--raman", "nowhere.csv"], "nowhere.csv"),
+        (["--out", "light.txt"], "a figure is a .png"),
     ],
 )
 def test_wrong_input_is_named(capsys, arguments, message):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from labctl.emission import photoelectron
 from labctl.emission.cascade import (
+    PAIR_FACTOR,
     BurstStatistics,
     Cascade,
     burst_statistics,
@@ -275,6 +276,7 @@ def test_a_bursts_moments_are_consistent(thousand):
     assert burst.pair_factor == pytest.approx(1 + (burst.fano - 1) / burst.mean, rel=1e-9)
     # Most photons leave all their energy: the burst is nearly as regular as its number of steps allows.
     assert 1.0 < burst.pair_factor < 1.05
+    assert burst.pair_factor == pytest.approx(PAIR_FACTOR, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,7 @@ def test_a_bursts_moments_are_consistent(thousand):
         (lambda c: dot_statistics(c, np.random.default_rng(0), lattice_nm=0.001), "too fine"),
         (lambda c: burst_statistics(c, 0.0), "between 0 and 1"),
         (lambda c: BurstStatistics(1, 1, 1).detected(1.1), "between 0 and 1"),
-        (lambda c: BurstStatistics(1, 1, 1).contrast_s(0.0), "positive"),
+        (lambda c: BurstStatistics(1, 1, 1).contrast_s(0.0), "above 0"),
         (lambda c: track(np.array([0]), np.array([9e3]), np.random.default_rng(0)), "at most"),
         (lambda c: track(np.array([0]), np.array([np.nan]), np.random.default_rng(0)), "at most"),
     ],
