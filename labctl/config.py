@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drivers.base import Settings
 from drivers.operator_setting.confirmed import OperatorSettingSettings
@@ -26,18 +26,34 @@ class Counters(BaseModel):
         stop: Detector whose photons stop it; positive delay means that it fired later.
         detector_jitter_fwhm_ps: Timing jitter of one detector, full width at half maximum.
         tagger_jitter_rms_ps: Timing jitter of one channel of the tagger, RMS.
+        response_sigma_ps: Measured standard deviation of the pair's start-stop delay (``labctl tags
+            response``); takes the place of the two jitters.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     start: str
     stop: str
-    detector_jitter_fwhm_ps: float = Field(ge=0, le=10_000)
-    tagger_jitter_rms_ps: float = Field(ge=0, le=10_000)
+    detector_jitter_fwhm_ps: float | None = Field(default=None, ge=0, le=10_000)
+    tagger_jitter_rms_ps: float | None = Field(default=None, ge=0, le=10_000)
+    response_sigma_ps: float | None = Field(default=None, gt=0, le=10_000)
+
+    @model_validator(mode="after")
+    def _response_is_known(self) -> Counters:
+        jitters = (self.detector_jitter_fwhm_ps, self.tagger_jitter_rms_ps)
+        if self.response_sigma_ps is None and None in jitters:
+            raise ValueError(
+                "the timing response is missing: give response_sigma_ps (measured with `labctl tags "
+                "response`), or detector_jitter_fwhm_ps and tagger_jitter_rms_ps"
+            )
+        return self
 
     @property
     def response_sigma_s(self) -> float:
-        """RMS width of the pair's timing response: two detectors and two tagger channels in quadrature."""
+        """RMS width of the pair's timing response: as measured, or two detectors and two tagger channels."""
+        if self.response_sigma_ps is not None:
+            return self.response_sigma_ps * 1e-12
+        assert self.detector_jitter_fwhm_ps is not None and self.tagger_jitter_rms_ps is not None
         detector_ps = self.detector_jitter_fwhm_ps / FWHM_PER_SIGMA
         return math.sqrt(2.0 * detector_ps**2 + 2.0 * self.tagger_jitter_rms_ps**2) * 1e-12
 

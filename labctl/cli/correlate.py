@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.cli.background import add_background_arguments, background_rates
 from labctl.cli.output import Output
+from labctl.cli.tag_sources import (
+    add_run_arguments,
+    channel_number,
+    figure_path,
+    find_records,
+    reading_progress,
+    require_same_settings,
+    require_tags,
+    window_ps,
+)
 from labctl.errors import InputError
 
 if TYPE_CHECKING:
+    from labctl.photons.background import Rate
     from labctl.photons.correlator import Pair
-    from labctl.photons.reanalysis import Correlated
+    from labctl.photons.reanalysis import Correlated, Request
     from labctl.photons.sources import TagSource
 
 NAME = "correlate"
 HELP = "correlate raw time tags again: pairs, count rates, g2, figure and table"
-_MOST_BINS = 20_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to-s", type=float, metavar="S", help="stop there")
     parser.add_argument("--log", action="store_true", help="log-spaced lags from 1 ps to --longest-s instead")
     parser.add_argument("--longest-s", type=float, default=1.0, metavar="S", help="with --log (default 1)")
-    parser.add_argument("--point", type=int, action="append", metavar="N", help="of a run; may be repeated")
-    parser.add_argument("--data", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept")
+    add_background_arguments(parser)
+    add_run_arguments(parser)
+    parser.add_argument("--add-anyway", action="store_true", help="add records whose settings differ")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="figure; the table goes beside it (default: in this folder)"
@@ -58,24 +68,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Correlate, report, draw and write the table."""
-    sources = [source for text in args.sources for source in _sources(text, args)]
+    records = [record for text in args.sources for record in find_records(text, args)]
+    if not args.add_anyway:
+        require_same_settings(records)
+    sources = [record.source for record in records]
     pairs = _pairs(args, sources[0])
-    figure = _figure_path(args.out, sources[0].path)
+    figure = figure_path(args.out, sources[0].path, "g2")
+    background = background_rates(args, sources[0], pairs)
     if args.log:
-        return _run_log(args, sources, pairs, figure, out)
-    from labctl.photons.reanalysis import add_records
+        from labctl.cli.log_lags import correlate_log_lags
+
+        return correlate_log_lags(args, sources, pairs, figure, out)
+    from labctl.photons.reanalysis import add_records, correlate
 
     request = _request(args, pairs)
-    with _progress(sources, out) as step:
-        from labctl.photons.reanalysis import correlate
-
-        records = [correlate(source.read(), request, step(source)) for source in sources]
-    total = add_records(records)
+    with reading_progress(sources, out) as step:
+        counted = [correlate(source.read(), request, step(source)) for source in sources]
+    total = add_records(counted)
     _refuse_silence(total, pairs, sources)
-    return _report(total, pairs, sources, figure, out)
+    return _report(total, pairs, sources, figure, background, out)
 
 
-def _request(args: argparse.Namespace, pairs: tuple[Pair, ...]) -> Any:
+def _request(args: argparse.Namespace, pairs: tuple[Pair, ...]) -> Request:
     from labctl.photons.reanalysis import Request
 
     if args.block_s is not None and not args.block_s > 0:
@@ -93,53 +107,6 @@ def _request(args: argparse.Namespace, pairs: tuple[Pair, ...]) -> Any:
     )
 
 
-def window_ps(range_ns: float, bin_ps: int) -> int:
-    """Half range in ps.
-
-    Raises:
-        InputError: Not positive, or not filled by whole bins.
-    """
-    if not 0 < range_ns <= 1e12 or not 1 <= bin_ps <= 10**15:
-        raise InputError(f"--bin-ps {bin_ps} and --range-ns {range_ns}: both must be positive")
-    window = round(range_ns * 1000)
-    if window < 1 or 2 * window % bin_ps:
-        fitting = max(bin_ps * round(window / bin_ps), bin_ps)
-        raise InputError(
-            f"--range-ns {range_ns:g}: +-{window} ps is no whole number of {bin_ps} ps bins; "
-            f"try --range-ns {fitting / 1000:g}"
-        )
-    if 2 * window // bin_ps > _MOST_BINS:
-        raise InputError(f"{2 * window // bin_ps} bins are too many; take wider bins or a shorter range")
-    return window
-
-
-def _sources(text: str, args: argparse.Namespace) -> list[TagSource]:
-    """Give what a RUN|FILE argument names: one source, or the chosen points of a run."""
-    from labctl.photons.sources import open_source
-
-    path = Path(text)
-    looks_like_file = path.suffix.lower() in (".ptu", ".ttbin", ".h5", ".hdf5", ".csv") or path.is_file()
-    if looks_like_file or (path.is_dir() and any(path.glob("tags-*.h5*"))):
-        return [open_source(path)]
-    from labctl.store.lookup import find_run
-
-    found = find_run(text, args.data)
-    points = sorted((found.path / "tags").glob("point_*"))
-    if not points:
-        raise InputError(f"{found.path.name} has no raw time tags (no folder {found.path / 'tags'})")
-    numbers = {int(point.name.removeprefix("point_")): point for point in points}
-    if args.point is None and len(points) > 1:
-        raise InputError(
-            f"{found.path.name} has tags of points {', '.join(map(str, numbers))}: choose with --point N "
-            "(several are added)"
-        )
-    chosen = args.point or list(numbers)
-    for number in chosen:
-        if number not in numbers:
-            raise InputError(f"{found.path.name} has no tags of point {number}; it has {list(numbers)}")
-    return [open_source(numbers[number]) for number in chosen]
-
-
 def _pairs(args: argparse.Namespace, source: TagSource) -> tuple[Pair, ...]:
     from labctl.photons.correlator import Pair
 
@@ -152,9 +119,9 @@ def _pairs(args: argparse.Namespace, source: TagSource) -> tuple[Pair, ...]:
             )
         start, stop = known.values()
         return (Pair(start, stop, args.delay_ps),)
-    pairs = []
+    pairs: list[Pair] = []
     for given in args.channels:
-        numbers = [_channel(part.strip(), given, known) for part in given.split(",")]
+        numbers = [channel_number(part.strip(), given, known) for part in given.split(",")]
         if len(numbers) != 2:
             raise InputError(f"--channels {given}: give two channels, e.g. 0,1")
         pair = Pair(numbers[0], numbers[1], args.delay_ps if numbers[0] != numbers[1] else 0)
@@ -164,77 +131,20 @@ def _pairs(args: argparse.Namespace, source: TagSource) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _channel(part: str, given: str, known: dict[str, int]) -> int:
-    if part in known:
-        return known[part]
-    try:
-        number = int(part)
-    except ValueError:
-        names = f" (detectors in the file: {', '.join(known)})" if known else ""
-        raise InputError(f"--channels {given}: '{part}' is no channel{names}") from None
-    if not -(2**31) <= number < 2**31:
-        raise InputError(f"--channels {given}: {number} is no channel number")
-    return number
-
-
-def _figure_path(out: Path | None, source: Path) -> Path:
-    if out is None:
-        return Path(f"{source.stem or source.name}_g2.png")
-    if not out.parent.is_dir():
-        raise InputError(f"--out {out}: the folder {out.parent} does not exist")
-    if out.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"--out {out}: a figure ends in .png, .pdf or .svg")
-    return out
-
-
-@contextmanager
-def _progress(
-    sources: list[TagSource], out: Output
-) -> Iterator[Callable[[TagSource], Callable[[int], None]]]:
-    """Show tags read and time left while the block runs, on a terminal."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=out.console, transient=True, disable=not out.console.is_terminal) as bar:
-        task = bar.add_task("correlating", total=sum(s.n_tags for s in sources) or None, rate="")
-        done = {"before": 0}
-
-        def step(source: TagSource) -> Callable[[int], None]:
-            before = done["before"]
-            done["before"] += source.n_tags
-
-            def tell(tags: int) -> None:
-                speed = bar.tasks[0].speed
-                rate = f"{(before + tags) / 1e6:.1f} Mtags" + (
-                    f", {speed / 1e6:.0f} a second" if speed else ""
-                )
-                bar.update(task, completed=before + tags, rate=rate)
-
-            return tell
-
-        yield step
-
-
 def _refuse_silence(total: Correlated, pairs: tuple[Pair, ...], sources: list[TagSource]) -> None:
     if total.blocks and not total.blocks[0].duration_ps.sum():
         raise InputError(f"{sources[0].path}: no live time in this range ({total.gaps} gaps cover all of it)")
-    seen = ", ".join(f"{channel}: {tags} tags" for channel, tags in sorted(total.tags_by_channel.items()))
     for pair in pairs:
-        for channel in (pair.start_channel, pair.stop_channel):
-            if not total.tags_by_channel.get(channel):
-                raise InputError(
-                    f"{sources[0].path}: channel {channel} never fires in this record "
-                    f"(channels: {seen or 'none'})"
-                )
+        require_tags(sources[0], (pair.start_channel, pair.stop_channel), total.tags_by_channel)
 
 
 def _report(
-    total: Correlated, pairs: tuple[Pair, ...], sources: list[TagSource], figure: Path, out: Output
+    total: Correlated,
+    pairs: tuple[Pair, ...],
+    sources: list[TagSource],
+    figure: Path,
+    background: dict[int, Rate] | None,
+    out: Output,
 ) -> int:
     from labctl.photons.features import find_feature
     from labctl.photons.figure import save_g2_figure
@@ -246,15 +156,21 @@ def _report(
     holes = f", {total.gaps} gaps taken out" if total.gaps else ""
     lost = f", {total.missed} events lost" if total.missed else ""
     out.say(f"{names}: {seconds:.6g} s of live record, {total.tags} tags{holes}{lost}")
-    results = []
+    results: list[dict[str, Any]] = []
     for pair, blocks in zip(pairs, total.blocks, strict=True):
         feature = None if pair.same_channel else find_feature(blocks)
-        lines, fields = summarise(pair, blocks, feature)
+        rates = (
+            None if background is None else (background[pair.start_channel], background[pair.stop_channel])
+        )
+        try:
+            lines, fields, share = summarise(pair, blocks, feature, rates)
+        except ValueError as error:
+            raise InputError(f"{names}: {error}") from error
         title = f"{sources[0].path.name}: start {pair.start_channel}, stop {pair.stop_channel}"
-        place = figure if pair == pairs[0] else _for_pair(figure, pair)
-        save_g2_figure(place, blocks, feature, title)
+        place = figure if pair == pairs[0] else for_pair(figure, pair)
+        save_g2_figure(place, blocks, feature, title, share)
         table = place.with_suffix(".csv")
-        write_g2_table(table, blocks, {"source": names, **{k: fields[k] for k in _IN_TABLE}})
+        write_g2_table(table, blocks, {"source": names, **{k: fields[k] for k in _IN_TABLE}}, share)
         for line in lines:
             out.say(line)
         out.say(f"figure: {place}")
@@ -285,36 +201,6 @@ _IN_TABLE = (
 )
 
 
-def _for_pair(figure: Path, pair: Pair) -> Path:
+def for_pair(figure: Path, pair: Pair) -> Path:
+    """Name of the figure of a further pair of channels."""
     return figure.with_name(f"{figure.stem}_{pair.start_channel}_{pair.stop_channel}{figure.suffix}")
-
-
-def _run_log(
-    args: argparse.Namespace, sources: list[TagSource], pairs: tuple[Pair, ...], figure: Path, out: Output
-) -> int:
-    from labctl.photons.figure import save_log_figure
-    from labctl.photons.g2_table import write_log_table
-    from labctl.photons.log_record import correlate_log
-
-    if len(pairs) > 1 or len(sources) > 1:
-        raise InputError("--log takes one source and one pair of channels")
-    if not 1e-9 <= args.longest_s <= 1e5:
-        raise InputError(f"--longest-s {args.longest_s}: from 1e-9 to 1e5")
-    (source,), (pair,) = sources, pairs
-    with _progress(sources, out) as step:
-        sides, tags = correlate_log(source.read(), pair, round(args.longest_s * 1e12), step(source))
-    _refuse_silence(tags, pairs, sources)
-    table = figure.with_suffix(".csv")
-    save_log_figure(
-        figure, sides, f"{source.path.name}: start {pair.start_channel}, stop {pair.stop_channel}"
-    )
-    write_log_table(
-        table, sides, {"source": source.path, "channels": f"{pair.start_channel},{pair.stop_channel}"}
-    )
-    out.say(
-        f"{source.path}: {tags.tags} tags, {len(sides[0].pairs)} lags of each sign up to {args.longest_s:g} s"
-    )
-    out.say(f"figure: {figure}")
-    out.say(f"table: {table}")
-    out.result({"source": str(source.path), "tags": tags.tags, "figure": str(figure), "table": str(table)})
-    return 0

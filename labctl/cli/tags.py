@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.cli.output import Output
+from labctl.cli.tag_response import add_response_arguments
+from labctl.cli.tag_response import response as measure
+from labctl.cli.tag_sources import two_channels, window_ps
 from labctl.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     diagnose.add_argument("--channels", metavar="A,B", help="channel numbers or detector names")
     diagnose.add_argument("--bin-ps", type=int, default=100, metavar="PS", help="bin width (default 100)")
     diagnose.add_argument("--range-ns", type=float, default=500.0, metavar="NS", help="default 500")
+    response = actions.add_parser(
+        "response", help="delay and timing response of two counters, from a short pulse"
+    )
+    add_response_arguments(response)
     decay = actions.add_parser("decay", help="histogram of photons after a pulse channel")
     decay.add_argument("source", type=Path, metavar="FILE", help="record of tags, or Edinburgh text export")
     decay.add_argument("--channels", metavar="PULSE,PHOTON", help="channel numbers or names (tags only)")
@@ -52,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     decay.add_argument("--delay-ps", type=int, default=0, metavar="PS", help="added to the photons' stamps")
     decay.add_argument("--first-only", action="store_true", help="only the first photon after each pulse")
     decay.add_argument("--out", type=Path, metavar="FILE", help="table (default: <name>_decay.csv here)")
-    for action in (check, salvage, bring, export, diagnose, decay):
+    for action in (check, salvage, bring, export, diagnose, response, decay):
         # So that --json may stand last, as with every other command.
         action.add_argument(
             "--json",
@@ -70,6 +77,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         "import": _import,
         "export": _export,
         "diagnose": _diagnose,
+        "response": measure,
         "decay": _decay,
     }
     return actions[args.action](args, out)
@@ -187,26 +195,7 @@ def _export(args: argparse.Namespace, out: Output) -> int:
     return 0
 
 
-def _two_channels(args: argparse.Namespace, source: TagSource) -> tuple[int, int]:
-    known = source.channels
-    if args.channels is None:
-        if len(known) == 2:
-            first, second = known.values()
-            return first, second
-        raise InputError("--channels A,B is needed: the file does not name exactly two")
-    numbers = []
-    for part in args.channels.split(","):
-        try:
-            numbers.append(known[part] if part in known else int(part))
-        except ValueError:
-            raise InputError(f"--channels {args.channels}: '{part}' is no channel") from None
-    if len(numbers) != 2 or numbers[0] == numbers[1]:
-        raise InputError(f"--channels {args.channels}: give two different channels, e.g. 1,2")
-    return numbers[0], numbers[1]
-
-
 def _diagnose(args: argparse.Namespace, out: Output) -> int:
-    from labctl.cli.correlate import window_ps
     from labctl.photons.correlator import Pair
     from labctl.photons.diagnosis import check_uncorrelated, measure_dead_time
     from labctl.photons.reanalysis import Request, correlate
@@ -214,7 +203,7 @@ def _diagnose(args: argparse.Namespace, out: Output) -> int:
     from labctl.photons.statistics import rate_record
 
     source = open_source(args.source)
-    a, b = _two_channels(args, source)
+    a, b = two_channels(args.channels, source)
     pairs = (Pair(a, b), Pair(a, a), Pair(b, b))
     window = window_ps(args.range_ns, args.bin_ps)
     cross, *autos = correlate(source.read(), Request(pairs, window, args.bin_ps)).blocks
@@ -307,7 +296,7 @@ def _decay_of_tags(args: argparse.Namespace) -> Any:
     from labctl.photons.sources import open_source
 
     source = open_source(args.source)
-    pulse, photon = _two_channels(args, source)
+    pulse, photon = two_channels(args.channels, source)
     try:
         histogram = DecayHistogram(
             pulse,

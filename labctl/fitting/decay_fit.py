@@ -149,7 +149,7 @@ def decay_model(edges_s: Array, response: Array | None, theta: Array, n: int) ->
     middle = 0.0 if response is None else 0.5 * float(edges_s[1] - edges_s[0])
     x = edges_s - start - middle
     width = sigma if response is None else 0.0
-    parts = [_in_bins(x, float(lifetime), width, response) for lifetime in lifetimes]
+    parts = [in_bins(x, float(lifetime), width, response) for lifetime in lifetimes]
     shape = sum(share * part[0] for share, part in zip(shares, parts, strict=True))
     jacobian = np.empty((edges_s.size - 1, theta.size))
     jacobian[:, 0], jacobian[:, 1] = 1.0, shape
@@ -162,8 +162,14 @@ def decay_model(edges_s: Array, response: Array | None, theta: Array, n: int) ->
     return background + total * np.asarray(shape), jacobian
 
 
-def _in_bins(x: Array, lifetime_s: float, sigma_s: float, response: Array | None) -> list[Array]:
-    """Share of a decay in each bin; derivatives by start, lifetime and sigma.
+def in_bins(x: Array, lifetime_s: float, sigma_s: float, response: Array | None = None) -> list[Array]:
+    """Share of a decay in each bin; its derivatives by start, lifetime and sigma.
+
+    Args:
+        x: Bin edges relative to the start (n + 1,).
+        lifetime_s: Lifetime.
+        sigma_s: Standard deviation of a Gaussian response, may be 0.
+        response: Measured response (n,) to convolve with.
 
     With the cumulative C = Phi(x/s) - E(x):  dC/dx = E/T,  dC/dT = -E (x/T^2 - s^2/T^3) - G s^2/T^2,
     dC/ds = -E s/T^2 + G s/T  (the slopes of Phi and E at the rise combine).

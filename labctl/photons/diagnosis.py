@@ -39,7 +39,9 @@ class PulseResponse:
     pairs: float
 
 
-def measure_response(blocks: PairBlocks, around_ps: float | None = None) -> PulseResponse:
+def measure_response(
+    blocks: PairBlocks, around_ps: float | None = None, within_ps: float | None = None
+) -> PulseResponse:
     """Measure the response from a short pulse seen by both channels (or by one, with the pulse's trigger).
 
     Moments of the excess over the median level, in a range that is narrowed to +-5 standard deviations.
@@ -47,16 +49,17 @@ def measure_response(blocks: PairBlocks, around_ps: float | None = None) -> Puls
     Args:
         blocks: Histogram with one short peak in its window (or near ``around_ps``).
         around_ps: Where to look; default the highest bin.
+        within_ps: Look no further than this from there (half of the period of a pulse train).
 
     Raises:
-        ValueError: No peak of at least 50 pairs.
+        ValueError: No peak of at least 50 pairs and 6 standard deviations.
     """
     counts = blocks.total().astype(np.float64)
     lag = blocks.lag_ps
     centre = float(lag[np.argmax(counts)]) if around_ps is None else around_ps
     level = float(np.median(counts))
     excess = counts - level
-    half = float(blocks.window_ps)
+    half = float(blocks.window_ps) if within_ps is None else within_ps
     sigma = half
     for _ in range(30):
         inside = np.abs(lag - centre) <= max(half, 2.5 * blocks.bin_ps)
@@ -71,6 +74,8 @@ def measure_response(blocks: PairBlocks, around_ps: float | None = None) -> Puls
         centre, half = new_centre, min(new_half, half)
         if settled:
             break
+    if weight < _SIGNIFICANT_SIGMA * math.sqrt(float(counts[inside].sum())):
+        raise ValueError(f"no peak: nothing above the counting noise near {centre / 1000:.3f} ns")
     away = lag[inside] - centre
     variance_of_sum = counts[inside]
     delay_error = math.sqrt(float((variance_of_sum * away**2).sum())) / weight
@@ -79,6 +84,29 @@ def measure_response(blocks: PairBlocks, around_ps: float | None = None) -> Puls
     return PulseResponse(
         centre, delay_error, sigma, variance_error / (2 * sigma), _fwhm(excess, lag, centre), weight
     )
+
+
+def pulse_peaks(blocks: PairBlocks) -> NDArray[np.float64]:
+    """Delays of the peaks of a train of short pulses: everything at least 0.3 times as high as the highest.
+
+    Returns:
+        Delays in ps, rising, shape (n,); empty where nothing stands out.
+    """
+    counts = blocks.total().astype(np.float64)
+    level = float(np.median(counts))
+    top = int(np.argmax(counts))
+    width = max(_fwhm(counts - level, blocks.lag_ps, float(blocks.lag_ps[top])), blocks.bin_ps)
+    # Sums over the width of the peak do not split one peak into its noisy bins.
+    joined = max(round(width / blocks.bin_ps), 1)
+    smooth = np.convolve(counts - level, np.ones(joined), mode="same")
+    peaks = []
+    left = smooth.copy()
+    threshold = max(0.3 * float(smooth.max()), 6 * math.sqrt(max(float(counts.mean()) * joined, 1.0)))
+    while left.max() > threshold:
+        at = int(np.argmax(left))
+        peaks.append(float(blocks.lag_ps[at]))
+        left[max(at - 10 * joined, 0) : at + 10 * joined + 1] = 0.0
+    return np.sort(np.array(peaks))
 
 
 def _fwhm(excess: NDArray[np.float64], lag: NDArray[np.float64], centre: float) -> float:

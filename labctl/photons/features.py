@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.photons.background import SignalShare
 from labctl.photons.g2 import PairBlocks
+from labctl.photons.statistics import pair_ratio_error
 
 _NEIGHBOURS = 6
 _LINE_ABOVE_CONTINUUM = 30.0
 _SIGNIFICANT_SIGMA = 5.0
+
+
+@dataclass(frozen=True)
+class PulseTrain:
+    """Period of a comb of peaks, and the delay of the pulse nearest to 0, with standard errors."""
+
+    period_ps: float
+    period_error_ps: float
+    pulse_ps: float
+    pulse_error_ps: float
+
+
+@dataclass(frozen=True)
+class Comb:
+    """Peaks of pulsed light, one per pulse.
+
+    Attributes:
+        period_ps: Pulse period.
+        period_error_ps: Its standard error from counting.
+        delay_ps: Centre of each whole period in the window, shape (n,).
+        area: Pairs in each period, shape (n,).
+        expected: Pairs that uncorrelated light of the same count rates gives there, shape (n,).
+        chosen: Index of the feature's period.
+        near: Indices of the neighbouring periods that the feature is compared with, shape (m,).
+    """
+
+    period_ps: float
+    period_error_ps: float
+    delay_ps: NDArray[np.float64]
+    area: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    chosen: int
+    near: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -22,24 +58,78 @@ class Feature:
     Attributes:
         kind: ``"dip"``, ``"peak"``, or ``"none"`` where nothing rises above the counting noise.
         delay_ps: Where it is centred.
+        delay_error_ps: Standard error (pulsed light), or half of the range counted.
         half_width_ps: Half of the range of delays counted; half of the period for pulsed light.
         pairs: Pairs within ``half_width_ps`` of ``delay_ps``.
-        g2_far: Their number relative to the neighbouring periods (pulsed) or the far level (continuous).
-        g2_far_error: Its standard error from counting.
-        g2_total: Their number relative to what the count rates give for uncorrelated light.
-        period_ps: Pulse period, or ``None`` for continuous excitation.
-        neighbours: Pairs in each of the neighbouring periods (pulsed light), by delay.
+        expected: Pairs there for uncorrelated light of the same count rates.
+        level: Pairs there by the neighbouring periods (pulsed) or by the far level (continuous).
+        level_expected: Pairs of uncorrelated light where ``level`` was counted, for as wide a range.
+        level_error: Standard error of ``level`` from counting.
+        pairs_error: Standard error of ``pairs``: counting, or the scatter between blocks (continuous light).
+        comb: The pulses, or ``None`` for continuous excitation.
     """
 
     kind: Literal["dip", "peak", "none"]
     delay_ps: float
+    delay_error_ps: float
     half_width_ps: float
     pairs: int
-    g2_far: float
-    g2_far_error: float
-    g2_total: float
-    period_ps: float | None
-    neighbours: tuple[int, ...]
+    expected: float
+    level: float
+    level_expected: float
+    level_error: float
+    pairs_error: float
+    comb: Comb | None
+
+    @property
+    def period_ps(self) -> float | None:
+        """Pulse period, or ``None`` for continuous excitation."""
+        return None if self.comb is None else self.comb.period_ps
+
+    @property
+    def neighbours(self) -> tuple[int, ...]:
+        """Pairs in each of the neighbouring periods (pulsed light), by delay."""
+        return () if self.comb is None else tuple(int(n) for n in self.comb.area[self.comb.near])
+
+    def g2_far(self, share: SignalShare | None = None) -> tuple[float, float]:
+        """Pairs relative to the neighbouring periods or the far level, and the standard error.
+
+        Args:
+            share: With it, of the signal alone: background takes part in (1 - rho) of the accidental
+                pairs, which are taken off both.
+        """
+        lost, lost_error = (0.0, 0.0) if share is None else (1 - share.both, share.both_error)
+        level = self.level - lost * self.level_expected
+        if level <= 0:
+            return math.nan, math.nan
+        ratio = (self.pairs - lost * self.expected) / level
+        by_pairs = self.pairs_error / level
+        by_level = ratio * self.level_error / level
+        by_background = (self.expected - ratio * self.level_expected) / level * lost_error
+        return ratio, math.sqrt(by_pairs**2 + by_level**2 + by_background**2)
+
+    def g2_total(self, share: SignalShare | None = None) -> tuple[float, float]:
+        """Pairs relative to uncorrelated light of the same count rates, and the standard error.
+
+        Args:
+            share: With it, of the signal alone.
+        """
+        if self.expected <= 0:
+            return math.nan, math.nan
+        ratio, error = self.pairs / self.expected, self.pairs_error / self.expected
+        if share is None:
+            return ratio, error
+        excess = (ratio - 1) / share.both
+        return 1 + excess, math.hypot(error / share.both, excess * share.both_error / share.both)
+
+    def far_below(self, share: SignalShare | None = None) -> float:
+        """Upper end of the 95 % interval of `g2_far` from the Poisson number of pairs (for few pairs)."""
+        from scipy.special import gammaincinv
+
+        lost = 0.0 if share is None else 1 - share.both
+        level = self.level - lost * self.level_expected
+        most = float(gammaincinv(self.pairs + 1, 0.95)) - lost * self.expected
+        return max(most, 0.0) / level if level > 0 else math.nan
 
 
 def find_feature(blocks: PairBlocks) -> Feature | None:
@@ -54,14 +144,15 @@ def find_feature(blocks: PairBlocks) -> Feature | None:
         return None
     comb = pulse_period(counts, blocks.lag_ps, blocks.bin_ps)
     if comb is not None:
-        return _missing_pulse(blocks, counts, expected, *comb)
+        return _missing_pulse(blocks, counts, expected, comb)
     return _strongest_window(blocks, counts, expected)
 
 
-def pulse_period(
-    counts: NDArray[np.float64], lag_ps: NDArray[np.float64], bin_ps: int
-) -> tuple[float, float] | None:
-    """Give (period_ps, delay of one pulse in ps) of a comb of peaks, or ``None`` if there is none.
+def pulse_period(counts: NDArray[np.float64], lag_ps: NDArray[np.float64], bin_ps: int) -> PulseTrain | None:
+    """Find the period and phase of a comb of peaks; ``None`` if there is none.
+
+    The frequency f maximises |C(f)|^2, C = sum w n exp(2 pi i f t) with a soft-edged weight w; its error is
+    that of an M-estimator, the scatter of the slope over the curvature.
 
     Args:
         counts: Pairs per bin, shape (n,).
@@ -92,9 +183,26 @@ def pulse_period(
         trial = frequency + step * np.linspace(-1, 1, 9)
         frequency = float(trial[np.argmax([abs(_component(soft, lag_ps, f)) for f in trial])])
         step /= 3
-    phase = float(np.angle(_component(soft, lag_ps, frequency)))
+    return _train(soft, np.hanning(len(counts)) ** 2 * counts, lag_ps, frequency)
+
+
+def _train(
+    soft: NDArray[np.float64], variance: NDArray[np.float64], lag_ps: NDArray[np.float64], frequency: float
+) -> PulseTrain:
+    turn = np.exp(2j * np.pi * frequency * lag_ps)
+    angle = 2 * np.pi * lag_ps
+    value, slope, curve = (complex(np.sum(soft * (1j * angle) ** order * turn)) for order in (0, 1, 2))
+    by_count = 2 * np.real(np.conj(turn) * slope + np.conj(value) * 1j * angle * turn)
+    bend = 2 * float(np.real(abs(slope) ** 2 + np.conj(value) * curve))
+    frequency_error = math.sqrt(float((variance * by_count**2).sum())) / abs(bend)
+    phase_error = math.sqrt(float((variance * np.imag(turn / value) ** 2).sum()))
     period = 1.0 / frequency
-    return period, phase / (2 * np.pi) * period
+    return PulseTrain(
+        period,
+        frequency_error * period**2,
+        float(np.angle(value)) / (2 * np.pi) * period,
+        phase_error / (2 * np.pi) * period,
+    )
 
 
 def _component(counts: NDArray[np.float64], lag_ps: NDArray[np.float64], frequency: float) -> complex:
@@ -102,19 +210,16 @@ def _component(counts: NDArray[np.float64], lag_ps: NDArray[np.float64], frequen
 
 
 def _missing_pulse(
-    blocks: PairBlocks,
-    counts: NDArray[np.float64],
-    expected: NDArray[np.float64],
-    period_ps: float,
-    pulse_ps: float,
+    blocks: PairBlocks, counts: NDArray[np.float64], expected: NDArray[np.float64], train: PulseTrain
 ) -> Feature:
-    lag = blocks.lag_ps
+    lag, period_ps, pulse_ps = blocks.lag_ps, train.period_ps, train.pulse_ps
     first = int(np.ceil((-blocks.window_ps - pulse_ps) / period_ps + 0.5))
     last = int(np.floor((blocks.window_ps - pulse_ps) / period_ps - 0.5))
     number = np.rint((lag - pulse_ps) / period_ps).astype(np.int64)
     inside = (number >= first) & (number <= last)
-    area = np.bincount(number[inside] - first, counts[inside], minlength=last - first + 1)
-    normal = np.bincount(number[inside] - first, expected[inside], minlength=last - first + 1)
+    n = last - first + 1
+    area: NDArray[np.float64] = np.bincount(number[inside] - first, counts[inside], n).astype(np.float64)
+    normal: NDArray[np.float64] = np.bincount(number[inside] - first, expected[inside], n).astype(np.float64)
     chosen, kind = int(np.argmin(area)), "dip"
     rest = np.delete(area, chosen)
     if rest.mean() - area[chosen] < _SIGNIFICANT_SIGMA * np.sqrt(rest.mean()):
@@ -124,21 +229,30 @@ def _missing_pulse(
             kind = "none"
     distance = np.abs(np.arange(len(area)) - chosen)
     near = np.sort(np.argsort(distance, kind="stable")[1 : _NEIGHBOURS + 1])
-    level = float(area[near].mean())
-    pairs = float(area[chosen])
-    ratio = pairs / level if level else np.nan
-    error = ratio * np.sqrt(1 / max(pairs, 1.0) + 1 / max(level * len(near), 1.0))
+    pulses = np.arange(first, last + 1, dtype=np.float64)
+    level, pairs = float(area[near].mean()), float(area[chosen])
     return Feature(
         kind,  # type: ignore[arg-type]
         pulse_ps + (chosen + first) * period_ps,
+        math.hypot(train.pulse_error_ps, (chosen + first) * train.period_error_ps),
         period_ps / 2,
         int(pairs),
-        ratio,
-        float(error) if pairs else 1 / max(level, 1.0),
-        pairs / float(normal[chosen]) if normal[chosen] else np.nan,
-        period_ps,
-        tuple(int(a) for a in area[near]),
+        float(normal[chosen]),
+        level,
+        float(normal[near].mean()),
+        math.sqrt(max(level, 1.0) / len(near)),
+        math.sqrt(max(pairs, 1.0)),
+        Comb(period_ps, train.period_error_ps, pulse_ps + pulses * period_ps, area, normal, chosen, near),
     )
+
+
+def _significance(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Signed root of the Poisson deviance, in standard deviations; holds for few expected pairs too."""
+    usable = wanted > 0
+    safe = np.where(usable, wanted, 1.0)
+    ratio = np.where(found > 0, found / safe, 1.0)
+    deviance = 2 * (found * np.log(ratio) - (found - safe))
+    return np.where(usable, np.sign(found - safe) * np.sqrt(np.maximum(deviance, 0.0)), 0.0)
 
 
 def _strongest_window(
@@ -152,8 +266,7 @@ def _strongest_window(
     while width <= max(len(counts) // 8, 1):
         found = sum_counts[width:] - sum_counts[:-width]
         wanted = sum_level[width:] - sum_level[:-width]
-        # Few expected pairs make large ratios by chance; a window must expect a handful.
-        sigma = np.where(wanted >= 5, (found - wanted) / np.sqrt(np.maximum(wanted, 5.0)), 0.0)
+        sigma = _significance(found, wanted)
         at = int(np.argmax(np.abs(sigma)))
         if abs(sigma[at]) > abs(best[0]):
             best = (float(sigma[at]), at, width)
@@ -164,15 +277,20 @@ def _strongest_window(
     kind: Literal["dip", "peak", "none"] = "peak" if sigma_best > 0 else "dip"
     if abs(sigma_best) < _SIGNIFICANT_SIGMA:
         kind = "none"
-    ratio = pairs / wanted if wanted else np.nan
+    inside = np.zeros(len(counts), dtype=bool)
+    inside[at : at + width] = True
+    far = float(counts[np.abs(blocks.lag_ps) >= blocks.window_ps / 2].sum())
+    accidental = float(expected[inside].sum())
     return Feature(
         kind,
-        float(blocks.lag_ps[at : at + width].mean()),
+        float(blocks.lag_ps[inside].mean()),
+        width * blocks.bin_ps / 2,
         width * blocks.bin_ps / 2,
         int(pairs),
-        float(ratio),
-        float(np.sqrt(max(pairs, 1.0)) / wanted) if wanted else np.nan,
-        float(pairs / expected[at : at + width].sum()) if wanted else np.nan,
+        accidental,
+        float(wanted),
+        accidental,
+        float(wanted) / math.sqrt(max(far, 1.0)),
+        max(pair_ratio_error(blocks, inside, 1.0), math.sqrt(max(float(pairs), 1.0))),
         None,
-        (),
     )

@@ -8,33 +8,46 @@ from typing import Any
 
 import numpy as np
 
+from labctl.photons.background import SignalShare, signal_g2
 from labctl.photons.g2 import PairBlocks
 from labctl.photons.log_lags import LogG2
 
 
-def write_g2_table(path: Path, blocks: PairBlocks, header: Mapping[str, Any]) -> None:
+def write_g2_table(
+    path: Path, blocks: PairBlocks, header: Mapping[str, Any], share: SignalShare | None = None
+) -> None:
     """Write one line per bin: delay, pairs, expected pairs, g2 in both normalisations, error.
 
     Args:
         path: CSV file; lines that begin with # come first.
         blocks: The histogram.
         header: What else to say in the first lines.
+        share: Share of signal; adds g2 of the signal alone and its error.
     """
     # Without pairs at long delays there is no far level to divide by.
     far = blocks.far_level_if_any() or float("nan")
-    lines = _comments(
-        {
-            **header,
-            "bin_ps": blocks.bin_ps,
-            "far_level": f"{far:.6g} (mean g2 beyond half the range; g2_far = g2 / far_level)",
-            "delay_ns": "centre of the whole-ps delays in the bin; stop minus start",
-            "expected": "pairs of uncorrelated light with the same count rates",
-        }
-    )
-    lines.append("delay_ns,pairs,expected,g2,g2_error,g2_far")
+    notes = {
+        **header,
+        "bin_ps": blocks.bin_ps,
+        "far_level": f"{far:.6g} (mean g2 beyond half the range; g2_far = g2 / far_level)",
+        "delay_ns": "centre of the whole-ps delays in the bin; stop minus start",
+        "expected": "pairs of uncorrelated light with the same count rates",
+        "g2_error": "from counting, independent from bin to bin",
+    }
     g2, error = blocks.g2(), blocks.g2_error()
-    columns = zip(blocks.lag_ps / 1000, blocks.total(), blocks.expected(), g2, error, g2 / far, strict=True)
-    lines += [f"{t:.4f},{n},{e:.8g},{g:.8g},{s:.4g},{f:.8g}" for t, n, e, g, s, f in columns]
+    names = ["delay_ns", "pairs", "expected", "g2", "g2_error", "g2_far"]
+    columns = [blocks.lag_ps / 1000, blocks.total(), blocks.expected(), g2, error, g2 / far]
+    formats = ["{:.4f}", "{}", "{:.8g}", "{:.8g}", "{:.4g}", "{:.8g}"]
+    if share is not None:
+        notes["signal_pair_share"] = f"{share.both:.6g} +- {share.both_error:.2g}"
+        notes["g2_signal"] = "1 + (g2 - 1) / signal_pair_share; error from counting as above"
+        notes["g2_signal_common_error"] = "from the background rates; moves all bins together"
+        names += ["g2_signal", "g2_signal_error", "g2_signal_common_error"]
+        columns += signal_g2(g2, error, share)
+        formats += ["{:.8g}", "{:.4g}", "{:.4g}"]
+    line = ",".join(formats)
+    lines = [*_comments(notes), ",".join(names)]
+    lines += [line.format(*row) for row in zip(*columns, strict=True)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

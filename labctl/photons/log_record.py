@@ -1,9 +1,10 @@
-"""Log-spaced lags of a stored record in one pass."""
+"""Log-spaced lags of stored records, each in one pass."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,47 +17,80 @@ from labctl.photons.reanalysis import Correlated
 _LOOK_AHEAD_TAGS = 100_000
 
 
-def correlate_log(
-    chunks: Iterable[TagChunk],
-    pair: Pair,
-    longest_ps: int,
-    progress: Callable[[int], None] | None = None,
-) -> tuple[tuple[LogG2, LogG2], Correlated]:
-    """Correlate a record over log-spaced lags.
+Record = tuple[Callable[[], Iterable[TagChunk]], Callable[[int], None]]
+"""Starts a reading of a record; is told the number of tags read so far."""
 
-    The crossover from exact counting to coarse bins follows from the count rate of the first tags.
+
+def correlate_log(
+    records: Sequence[Record], pairs: Sequence[Pair], longest_ps: int
+) -> tuple[list[tuple[LogG2, LogG2]], Correlated]:
+    """Correlate records over log-spaced lags and add them, pair by pair.
+
+    The crossover from exact counting to coarse bins follows from the count rate of the first record's first
+    tags; the others take the same, so that their lags agree.
 
     Args:
-        chunks: The record.
-        pair: Channels.
+        records: Records of equal settings, each read once.
+        pairs: Channels.
         longest_ps: Longest lag; lags beyond the record have no expectation (g2 is NaN there).
-        progress: Called with the number of tags read so far.
+
+    Returns:
+        For each pair (lags >= 0, lags < 0), and the tags of the pairs' channels.
 
     Raises:
         InputError: Stamps run backwards, or an auto-correlation with a delay.
     """
-    stream = iter(chunks)
-    head: list[TagChunk] = []
-    for chunk in stream:
-        head.append(chunk)
-        if sum(len(part.timestamps_ps) for part in head) >= _LOOK_AHEAD_TAGS:
-            break
     seen = Correlated()
-    try:
-        correlator = LogCorrelator(
-            pair, longest_ps=longest_ps, exact_below_ps=min(good_crossover_ps(_rate(head, pair)), longest_ps)
-        )
-        for chunk in itertools.chain(head, stream):
+    crossovers: list[int] = []
+    sums: list[tuple[LogG2, LogG2]] = []
+    for read, progress in records:
+        stream = iter(read())
+        head: list[TagChunk] = []
+        for chunk in stream:
+            head.append(chunk)
+            if sum(len(part.timestamps_ps) for part in head) >= _LOOK_AHEAD_TAGS:
+                break
+        crossovers = crossovers or [min(good_crossover_ps(_rate(head, pair)), longest_ps) for pair in pairs]
+        try:
+            found = _one_record(itertools.chain(head, stream), pairs, longest_ps, crossovers, seen, progress)
+        except ValueError as error:
+            raise error if isinstance(error, InputError) else InputError(str(error)) from error
+        sums = [_added(*both) for both in zip(sums, found, strict=True)] if sums else found
+    return sums, seen
+
+
+def _one_record(
+    chunks: Iterable[TagChunk],
+    pairs: Sequence[Pair],
+    longest_ps: int,
+    crossovers: Sequence[int],
+    seen: Correlated,
+    progress: Callable[[int], None],
+) -> list[tuple[LogG2, LogG2]]:
+    correlators = [
+        LogCorrelator(pair, longest_ps=longest_ps, exact_below_ps=crossover)
+        for pair, crossover in zip(pairs, crossovers, strict=True)
+    ]
+    wanted = sorted({channel for pair in pairs for channel in (pair.start_channel, pair.stop_channel)})
+    before = seen.tags
+    for chunk in chunks:
+        for correlator in correlators:
             correlator.push(chunk)
-            seen.tags += len(chunk.timestamps_ps)
-            for channel in (pair.start_channel, pair.stop_channel):
-                found = int(np.count_nonzero(chunk.channels == channel))
-                seen.tags_by_channel[channel] = seen.tags_by_channel.get(channel, 0) + found
-            if progress is not None:
-                progress(seen.tags)
-    except ValueError as error:
-        raise error if isinstance(error, InputError) else InputError(str(error)) from error
-    return correlator.result(), seen
+        seen.tags += len(chunk.timestamps_ps)
+        for channel in wanted:
+            found = int(np.count_nonzero(chunk.channels == channel))
+            seen.tags_by_channel[channel] = seen.tags_by_channel.get(channel, 0) + found
+        progress(seen.tags - before)
+    return [correlator.result() for correlator in correlators]
+
+
+def _added(mine: tuple[LogG2, LogG2], other: tuple[LogG2, LogG2]) -> tuple[LogG2, LogG2]:
+    """Sum of pairs over sum of expectations, lag by lag."""
+    first, second = (
+        replace(a, pairs=a.pairs + b.pairs, expected=a.expected + b.expected)
+        for a, b in zip(mine, other, strict=True)
+    )
+    return first, second
 
 
 def _rate(head: list[TagChunk], pair: Pair) -> float:

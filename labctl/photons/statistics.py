@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labctl.photons.g2 import PairBlocks
+
+if TYPE_CHECKING:
+    from labctl.photons.background import SignalShare
 
 MU_WARNING = 0.02
 """Detected photons per burst and detector from which a long dead time visibly shortens lifetimes."""
@@ -21,7 +25,8 @@ class BurstBrightness:
     """Detected photons per burst (per X-ray) and detector, from the area of the bunching peak.
 
     Attributes:
-        start, stop: mu of the detectors times the share of the *other* detector's counts that is signal.
+        start, stop: mu of the detectors; without a known background times the share of the *other* detector's
+            counts that is signal.
         start_error, stop_error: Standard errors from the scatter between blocks (from counting where
             there are fewer than 20 blocks).
         fano: Variance of the peak's area relative to Poisson counting, (1 + mu)^2.
@@ -58,7 +63,12 @@ class BurstBrightness:
 
 
 def burst_brightness(
-    blocks: PairBlocks, peak_ps: float, *, centre_ps: float = 0.0, normalised_to_far: bool = False
+    blocks: PairBlocks,
+    peak_ps: float,
+    *,
+    centre_ps: float = 0.0,
+    normalised_to_far: bool = False,
+    share: SignalShare | None = None,
 ) -> BurstBrightness:
     """Measure mu from R * integral(g2 - 1) over the peak.
 
@@ -71,6 +81,7 @@ def burst_brightness(
         centre_ps: Delay of the peak.
         normalised_to_far: Take the level outside the peak instead of the one from the count rates (for
             light that drifts within blocks).
+        share: Share of signal; with it mu is corrected for the background.
 
     Raises:
         ValueError: The peak lies outside the window, or there are no counts.
@@ -86,24 +97,39 @@ def burst_brightness(
     wanted = level * float(expected[inside].sum())
     width = float(blocks.bin_ps) * int(inside.sum())
     area = (float(counts[inside].sum()) / wanted - 1) * width
-    error = _area_error(blocks, inside, wanted, level) * width
+    error = pair_ratio_error(blocks, inside, wanted) * width
     live_ps = float(blocks.duration_ps.sum())
     start_rate = float(blocks.start_tags.sum()) / live_ps
     stop_rate = float(blocks.stop_tags.sum()) / live_ps
+    if share is None:
+        start, stop = start_rate * area, stop_rate * area
+        start_error, stop_error = start_rate * error, stop_rate * error
+    else:
+        start, stop = start_rate * area / share.stop, stop_rate * area / share.start
+        start_error = math.hypot(start_rate * error, start * share.stop_error) / share.stop
+        stop_error = math.hypot(stop_rate * error, stop * share.start_error) / share.start
     mean = 0.5 * (start_rate + stop_rate) * area
     return BurstBrightness(
-        start_rate * area,
-        stop_rate * area,
-        start_rate * error,
-        stop_rate * error,
+        start,
+        stop,
+        start_error,
+        stop_error,
         (1 + max(mean, 0.0)) ** 2,
         area,
         error,
     )
 
 
-def _area_error(blocks: PairBlocks, inside: NDArray[np.bool_], wanted: float, level: float) -> float:
-    """Relative error of the pairs in the peak over ``wanted``."""
+def pair_ratio_error(blocks: PairBlocks, inside: NDArray[np.bool_], wanted: float) -> float:
+    """Standard error of the pairs in some bins over ``wanted``.
+
+    From the scatter between blocks if there are 20 of them, else from counting.
+
+    Args:
+        blocks: Histograms.
+        inside: Which bins, shape (n_bins,).
+        wanted: What the pairs are divided by.
+    """
     counted = blocks.pairs[:, inside].sum(axis=1).astype(np.float64)
     rate = blocks.pair_rate() * blocks.duration_ps
     if blocks.n_blocks < MIN_BLOCKS or rate.sum() <= 0:
@@ -113,55 +139,6 @@ def _area_error(blocks: PairBlocks, inside: NDArray[np.bool_], wanted: float, le
     residual = counted - ratio * share
     n = blocks.n_blocks
     return math.sqrt(n / (n - 1) * float((residual**2).sum())) / wanted
-
-
-@dataclass(frozen=True)
-class Light:
-    """Share of the counts of each detector that is signal.
-
-    Attributes:
-        start, stop: (rate - dark and stray rate) / rate, between 0 and 1.
-    """
-
-    start: float
-    stop: float
-
-
-def signal_share(
-    blocks: PairBlocks, *, start_background_Hz: float = 0.0, stop_background_Hz: float = 0.0
-) -> Light:
-    """Share of the counts that is not background (dark counts, stray light).
-
-    Raises:
-        ValueError: A background is negative, or not below the count rate.
-    """
-    live_s = float(blocks.duration_ps.sum()) * 1e-12
-    shares = []
-    for name, tags, background in (
-        ("start", blocks.start_tags, start_background_Hz),
-        ("stop", blocks.stop_tags, stop_background_Hz),
-    ):
-        rate = float(tags.sum()) / live_s if live_s else 0.0
-        if not 0 <= background < rate:
-            raise ValueError(
-                f"background of {background:g} Hz on the {name} channel must be below its rate of {rate:g} Hz"
-            )
-        shares.append(1 - background / rate)
-    return Light(*shares)
-
-
-def without_background(
-    g2: NDArray[np.float64], g2_error: NDArray[np.float64], light: Light
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """g2 of the signal alone: 1 + (g2 - 1) / (f_A f_B), and its error.
-
-    Args:
-        g2: Measured, shape (n,).
-        g2_error: Its standard error, shape (n,).
-        light: Share of signal per detector.
-    """
-    dilution = light.start * light.stop
-    return 1 + (g2 - 1) / dilution, g2_error / dilution
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,38 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from labctl.fitting.value import Value
+from labctl.photons.background import Rate, SignalShare, signal_share
 from labctl.photons.correlator import Pair
 from labctl.photons.diagnosis import measure_dead_time
 from labctl.photons.features import Feature
 from labctl.photons.g2 import PairBlocks
 from labctl.photons.statistics import MIN_BLOCKS, burst_brightness, rate_record
 
+FEW_PAIRS = 10
+"""Fewer pairs in a dip than this: the upper end of the interval says more than the standard error."""
 
-def summarise(pair: Pair, blocks: PairBlocks, feature: Feature | None) -> tuple[list[str], dict[str, Any]]:
-    """Give (lines, fields) for one pair of channels."""
+
+def summarise(
+    pair: Pair,
+    blocks: PairBlocks,
+    feature: Feature | None,
+    background: tuple[Rate, Rate] | None = None,
+) -> tuple[list[str], dict[str, Any], SignalShare | None]:
+    """Say what one pair of channels shows.
+
+    Args:
+        pair: Channels.
+        blocks: Histogram.
+        feature: What stands out.
+        background: Rates of counts that are not signal, of the start and the stop channel.
+
+    Returns:
+        Lines for people, fields for programs, and the share of signal (``None`` without background).
+
+    Raises:
+        ValueError: A background is not below the count rate.
+    """
     seconds = float(blocks.duration_ps.sum()) / 1e12
     starts, stops, pairs = (int(x.sum()) for x in (blocks.start_tags, blocks.stop_tags, blocks.total()))
     rates = rate_record(blocks)
@@ -43,20 +66,62 @@ def summarise(pair: Pair, blocks: PairBlocks, feature: Feature | None) -> tuple[
         "time_blocks": blocks.n_blocks,
         "far_level": far,
         "feature": None,
+        "background": None,
         "photons_per_burst": None,
     }
+    share = None
+    if background is not None:
+        share = signal_share(blocks, *background)
+        lines.append(_share_line(background, share))
+        fields["background"] = _share_fields(background, share, far)
     if pair.same_channel:
         lines += _dead_time_lines(blocks, fields)
-        return lines, fields
+        return lines, fields, share
     if feature is None:
         lines.append("too few pairs to look for a dip or a peak")
-        return lines, fields
-    lines += _feature_lines(feature)
-    fields["feature"] = _feature_fields(feature)
+        return lines, fields, share
+    lines += _feature_lines(feature, share)
+    fields["feature"] = _feature_fields(feature, share)
     if feature.kind == "peak" and feature.period_ps is None:
-        more, fields["photons_per_burst"] = _brightness(blocks, feature)
+        more, fields["photons_per_burst"] = _brightness(blocks, feature, share)
         lines += more
-    return lines, fields
+    return lines, fields, share
+
+
+def _share_line(background: tuple[Rate, Rate], share: SignalShare) -> str:
+    parts = [
+        f"{name} {rate.Hz:.6g} +- {rate.error_Hz:.2g} per s ({100 * part:.4g} +- {100 * error:.2g} % signal)"
+        for name, rate, part, error in zip(
+            ("start", "stop"),
+            background,
+            (share.start, share.stop),
+            (share.start_error, share.stop_error),
+            strict=True,
+        )
+    ]
+    return (
+        f"background: {', '.join(parts)}; {100 * share.both:.4g} +- {100 * share.both_error:.2g} % of the "
+        "accidental pairs are signal with signal"
+    )
+
+
+def _share_fields(
+    background: tuple[Rate, Rate], share: SignalShare, far: float | None
+) -> dict[str, float | None]:
+    start, stop = background
+    return {
+        "start_Hz": start.Hz,
+        "start_error_Hz": start.error_Hz,
+        "stop_Hz": stop.Hz,
+        "stop_error_Hz": stop.error_Hz,
+        "start_signal_share": share.start,
+        "start_signal_share_error": share.start_error,
+        "stop_signal_share": share.stop,
+        "stop_signal_share_error": share.stop_error,
+        "signal_pair_share": share.both,
+        "signal_pair_share_error": share.both_error,
+        "far_level_signal": None if far is None else 1 + (far - 1) / share.both,
+    }
 
 
 def _channel_line(name: str, channel: int, tags: int, seconds: float, excess: float) -> str:
@@ -64,50 +129,94 @@ def _channel_line(name: str, channel: int, tags: int, seconds: float, excess: fl
     return f"{name}channel {channel}, {tags} tags, {tags / seconds:.6g} per s{drift}"
 
 
-def _feature_lines(feature: Feature) -> list[str]:
-    if feature.kind == "none":
-        return ["no dip or peak above the counting noise"]
+def _feature_lines(feature: Feature, share: SignalShare | None) -> list[str]:
     lines = []
     level = "against long delays"
-    if feature.period_ps is not None:
+    if feature.comb is not None:
         near = feature.neighbours
-        lines.append(f"pulsed light, period {feature.period_ps / 1000:.4f} ns")
+        period = Value(feature.comb.period_ps / 1000, feature.comb.period_error_ps / 1000)
+        lines.append(f"pulsed light, period {period} ns ({len(feature.comb.area)} periods in the window)")
         level = f"{min(near)} to {max(near)} in each of {len(near)} neighbouring periods"
+    if feature.kind == "none":
+        missing = "no period differs from the others" if feature.comb else "no dip or peak"
+        return [*lines, f"{missing} above the counting noise"]
+    delay = f"{round(feature.delay_ps / 1000, 2) + 0.0:+.2f}"
+    if feature.comb is not None:
+        delay = f"{Value(feature.delay_ps / 1000, feature.delay_error_ps / 1000)}"
+        delay = delay if feature.delay_ps < 0 else f"+{delay}"
     lines.append(
-        f"{feature.kind}: at {feature.delay_ps / 1000:+.2f} ns, {feature.pairs} pairs within "
+        f"{feature.kind}: at {delay} ns, {feature.pairs} pairs within "
         f"+-{feature.half_width_ps / 1000:.3f} ns ({level})"
     )
-    far = f"{feature.g2_far:.3f} +- {feature.g2_far_error:.3f}"
-    lines.append(f"g2(0) = {far}, normalised to the far level")
-    lines.append(f"g2(0) = {feature.g2_total:.3f}, normalised to the total count rates (as drawn)")
+    where = "g2(0)" if feature.comb is not None or feature.kind == "dip" else "g2 there"
+    norm = "to the neighbouring periods" if feature.comb is not None else "to the far level"
+    norm += " (far level)" if feature.comb is not None else ""
+    drawn = " (as drawn)" if feature.comb is None else ""
+    for part in (None,) if share is None else (None, share):
+        name = where if part is None else f"{where} of the signal alone"
+        few = ""
+        if feature.kind == "dip" and feature.pairs < FEW_PAIRS:
+            few = f", below {feature.far_below(part):.2g} with 95 % confidence"
+        lines.append(f"{name} = {_plus_minus(feature.g2_far(part))}, normalised {norm}{few}")
+        lines.append(
+            f"{name} = {_plus_minus(feature.g2_total(part))}, normalised to the total count rates{drawn}"
+        )
     return lines
 
 
-def _feature_fields(feature: Feature) -> dict[str, Any]:
-    return {
+def _plus_minus(number: tuple[float, float]) -> str:
+    value, error = number
+    if not (math.isfinite(value) and math.isfinite(error)):
+        return "not known (nothing to normalise by)"
+    digits = min(max(1 - math.floor(math.log10(error)), 0), 6) if error > 0 else 3
+    return f"{value:.{digits}f} +- {error:.{digits}f}"
+
+
+def _feature_fields(feature: Feature, share: SignalShare | None) -> dict[str, Any]:
+    far, total = feature.g2_far(), feature.g2_total()
+    comb = feature.comb
+    fields: dict[str, Any] = {
         "kind": feature.kind,
         "delay_ns": feature.delay_ps / 1000,
+        "delay_error_ns": feature.delay_error_ps / 1000,
         "half_width_ns": feature.half_width_ps / 1000,
         "pairs": feature.pairs,
-        "g2_far_level": _finite(feature.g2_far),
-        "g2_far_level_error": _finite(feature.g2_far_error),
-        "g2_total_rate": _finite(feature.g2_total),
-        "period_ns": None if feature.period_ps is None else feature.period_ps / 1000,
+        "g2_far_level": _finite(far[0]),
+        "g2_far_level_error": _finite(far[1]),
+        "g2_far_level_below": _finite(feature.far_below()) if feature.kind == "dip" else None,
+        "g2_total_rate": _finite(total[0]),
+        "g2_total_rate_error": _finite(total[1]),
+        "period_ns": None if comb is None else comb.period_ps / 1000,
+        "period_error_ns": None if comb is None else comb.period_error_ps / 1000,
         "neighbour_pairs": list(feature.neighbours),
+        "period_pairs": [] if comb is None else [int(n) for n in comb.area],
+        "signal": None,
     }
+    if share is not None:
+        far, total = feature.g2_far(share), feature.g2_total(share)
+        fields["signal"] = {
+            "g2_far_level": _finite(far[0]),
+            "g2_far_level_error": _finite(far[1]),
+            "g2_total_rate": _finite(total[0]),
+            "g2_total_rate_error": _finite(total[1]),
+        }
+    return fields
 
 
-def _brightness(blocks: PairBlocks, feature: Feature) -> tuple[list[str], dict[str, Any] | None]:
+def _brightness(
+    blocks: PairBlocks, feature: Feature, share: SignalShare | None
+) -> tuple[list[str], dict[str, Any] | None]:
     """Photons per burst from the area of the peak, far out so that the tail is in."""
     reach = min(20 * feature.half_width_ps, blocks.window_ps / 2)
     try:
-        found = burst_brightness(blocks, reach, centre_ps=feature.delay_ps)
+        found = burst_brightness(blocks, reach, centre_ps=feature.delay_ps, share=share)
     except ValueError:
         return [], None
     how = "scatter between blocks" if blocks.n_blocks >= MIN_BLOCKS else "counting"
+    of = "background taken out" if share is not None else "times the share of signal"
     lines = [
         f"photons per burst: {found.start:.3g} +- {found.start_error:.2g} (start), {found.stop:.3g} +- "
-        f"{found.stop_error:.2g} (stop), errors from {how}; times the share of signal"
+        f"{found.stop_error:.2g} (stop), errors from {how}; {of}"
     ]
     if found.warning():
         lines.append(found.warning())
@@ -116,8 +225,10 @@ def _brightness(blocks: PairBlocks, feature: Feature) -> tuple[list[str], dict[s
         "start_error": found.start_error,
         "stop": found.stop,
         "stop_error": found.stop_error,
+        "background_taken_out": share is not None,
         "fano": found.fano,
         "area_ps": found.area_ps,
+        "area_error_ps": found.area_error_ps,
     }
 
 

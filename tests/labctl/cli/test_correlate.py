@@ -11,6 +11,7 @@ import pytest
 from drivers.time_tagger.base import TagChunk
 from labctl.cli.main import main
 from labctl.photons.tag_file import TagWriter
+from labctl.store.point import PointData
 from labctl.store.run_directory import RunDirectory
 
 DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
@@ -25,7 +26,16 @@ def test_it_prints_pairs_rates_dip_and_both_normalisations_and_draws(
     monkeypatch.chdir(tmp_path)
     assert main(["correlate", str(DOT), "--channels", "0,1", "--bin-ps", "16", "--range-ns", "160"]) == 0
     words = capsys.readouterr().out
-    for wanted in ("49591", "159298", "224721", "2 pairs", "0.004", "far level", "total count rates"):
+    for wanted in (
+        "49591",
+        "159298",
+        "224721",
+        "2 pairs",
+        "0.0038 +- 0.0027",
+        "3.1281",
+        "far level",
+        "total",
+    ):
         assert wanted in words
     assert (tmp_path / "hydraharp_t2_quantum_dot_hbt_g2.png").read_bytes().startswith(b"\x89PNG")
 
@@ -42,6 +52,8 @@ def test_with_json_it_gives_the_same_numbers_as_one_object(
     assert feature["delay_ns"] == pytest.approx(23.98, abs=0.06)
     assert feature["pairs"] == 2
     assert feature["g2_far_level"] == pytest.approx(0.004, abs=0.0005)
+    assert feature["g2_far_level_error"] + 0.0005 > 0.003 and feature["g2_far_level_below"] < 0.0125
+    assert feature["period_ns"] == pytest.approx(3.1281, abs=4 * feature["period_error_ns"] + 5e-5)
     assert figure.exists()
 
 
@@ -125,3 +137,144 @@ def test_ranges_blocks_pairs_and_log_lags(tmp_path: Path, capsys: pytest.Capture
     for wrong in (["--to-s", "0"], ["--block-s", "0"], ["--from-s", "5"], ["--log", "--longest-s", "-1"]):
         assert main([*words, *wrong]) == 2
         capsys.readouterr()
+
+
+def made(folder: Path, stamps: list[np.ndarray], end_ps: int, **attributes: object) -> Path:
+    """A record of detectors A, B, ... with these stamps."""
+    channels = np.concatenate([np.full(len(part), number, np.int32) for number, part in enumerate(stamps, 1)])
+    merged = np.concatenate(stamps).astype(np.int64)
+    order = np.argsort(merged, kind="stable")
+    names = {chr(64 + number): number for number in range(1, len(stamps) + 1)}
+    with TagWriter(folder, channels=names, attributes=attributes) as writer:
+        writer.write(TagChunk(merged[order], channels[order], 0, end_ps))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Ten seconds of bursts (mu = 0.2) over 2000 background counts/s, and five seconds of the background."""
+    folder = tmp_path_factory.mktemp("light")
+    generator = np.random.Generator(np.random.PCG64(1))
+    hits = generator.random(generator.poisson(10 * 20_000)) * 1e13
+    stamps, dark = [], []
+    for _ in range(2):
+        photons = np.repeat(hits, generator.poisson(0.2, len(hits)))
+        photons = photons + generator.exponential(500.0, len(photons))
+        stray = generator.random(generator.poisson(10 * 2000)) * 1e13
+        both = np.concatenate([photons, stray])
+        stamps.append(both[both < 1e13])
+        dark.append(generator.random(generator.poisson(5 * 2000)) * 5e12)
+    return made(folder / "light", stamps, 10**13), made(folder / "dark", dark, 5 * 10**12)
+
+
+def test_a_dark_record_gives_g2_of_the_signal_alone_and_the_true_mu(
+    light: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bright, dark = map(str, light)
+    words = ["correlate", bright, "--range-ns", "50", "--bin-ps", "50", "--out", str(tmp_path / "g2.png")]
+    assert main([*words, "--background-from", dark, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    share, burst = result["background"], result["photons_per_burst"]
+    # 4000 signal and 2000 background counts a second.
+    assert share["start_signal_share"] == pytest.approx(2 / 3, abs=4 * share["start_signal_share_error"])
+    assert share["start_Hz"] == pytest.approx(2000, abs=4 * share["start_error_Hz"])
+    assert burst["start"] == pytest.approx(0.2, abs=4 * burst["start_error"])
+    feature = result["feature"]
+    excess = feature["g2_total_rate"] - 1
+    assert feature["signal"]["g2_total_rate"] - 1 == pytest.approx(excess / share["signal_pair_share"])
+    header = [x for x in (tmp_path / "g2.csv").read_text(encoding="utf-8").splitlines() if x[:5] == "delay"]
+    assert header[0].endswith("g2_signal,g2_signal_error,g2_signal_common_error")
+    assert main([*words, "--background", "A=2000+-20,B=2000"]) == 0
+    assert "of the signal alone" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("25", "2 rates are wanted, 1 are given"),
+        ("25,x", "give counts per second"),
+        ("-5,5", "give counts per second"),
+        ("25,A=5", "name all channels or none"),
+        ("A=25", "no rate is given for channel 2"),
+        ("A=25,C=5", "'C' is no channel"),
+        ("1e6,5", "must lie between 0 and its count rate"),
+    ],
+)
+def test_wrong_backgrounds_are_told(
+    option: str,
+    message: str,
+    light: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["correlate", str(light[1]), f"--background={option}", "--out", str(tmp_path / "g2.png")]
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_records_with_other_settings_are_not_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stamps = [np.array([1000, 5000]), np.array([1100, 5100])]
+    first = str(made(tmp_path / "a", stamps, 10_000, sample="B"))
+    other = str(made(tmp_path / "b", stamps, 10_000, sample="C"))
+    turned = str(made(tmp_path / "c", [stamps[0], stamps[0], stamps[1]], 10_000))
+    words = [
+        "--channels",
+        "1,2",
+        "--range-ns",
+        "1",
+        "--bin-ps",
+        "1",
+        "--out",
+        str(tmp_path / "g.png"),
+        "--json",
+    ]
+    assert main(["correlate", first, other, *words]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert f"sample is B in {first} and C in {other}" in error
+    assert main(["correlate", first, other, "--add-anyway", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == 4
+    assert main(["correlate", first, turned, *words]) == 0
+    capsys.readouterr()
+    assert main(["correlate", first, first, *words]) == 2
+    assert "given twice" in capsys.readouterr().out
+
+
+def test_points_of_another_temperature_are_not_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunDirectory.create(tmp_path / "runs", "night", {})
+    for point, kelvin in enumerate((80.0, 80.4, 100.0)):
+        stamps = [np.array([1000, 5000]), np.array([1100, 5100])]
+        made(run.tags_folder(point), stamps, 10_000)
+        run.write_point(PointData(point, kelvin, kelvin, 0.01, 40.0, 300.0, 0.0, 1.0, None, None))
+    run.close()
+    words = ["correlate", "last", "--data", str(tmp_path / "runs"), "--range-ns", "1", "--bin-ps", "1"]
+    words += ["--out", str(tmp_path / "g2.png"), "--json", "--point", "0"]
+    assert main([*words, "--point", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == 4
+    assert main([*words, "--point", "2"]) == 2
+    assert "temperature (K) is 80 in" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_log_lags_of_two_records_and_two_pairs_are_the_sums(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = np.random.Generator(np.random.PCG64(7))
+    names = []
+    for name in "ab":
+        stamps = [np.sort(generator.integers(0, 10**9, 3000)) for _ in range(2)]
+        names.append(str(made(tmp_path / name, stamps, 10**9)))
+
+    def counted(*sources: str) -> list[np.ndarray]:
+        words = ["--log", "--longest-s", "1e-5", "--channels", "A,B", "--channels", "B,B", "--json"]
+        assert main(["correlate", *sources, *words, "--out", str(tmp_path / "g.png")]) == 0
+        result = json.loads(capsys.readouterr().out)
+        return [np.genfromtxt(part["table"], delimiter=",", skip_header=4) for part in result["results"]]
+
+    first, second, both = counted(names[0]), counted(names[1]), counted(*names)
+    for one, other, added in zip(first, second, both, strict=True):
+        assert added[:, 4].sum() > 1000
+        np.testing.assert_array_equal(added[:, 4], one[:, 4] + other[:, 4])
+        np.testing.assert_allclose(added[:, 5], one[:, 5] + other[:, 5], rtol=1e-6)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ import pytest
 
 from drivers.time_tagger.base import Gap, TagChunk
 from labctl.cli.main import main
+from labctl.config import Counters
 from labctl.photons.tag_file import TagWriter, read_tags
 
 DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
@@ -206,3 +208,50 @@ def test_decays_of_tags_and_of_exports(
     if EXPORT.exists():
         code, result, _ = run(capsys, "decay", str(EXPORT))
         assert (code, result["curves"]) == (0, [{"label": "15 wt% in mCP", "photons": 170_813, "pulses": 0}])
+
+
+def test_the_response_of_two_counters_is_measured_and_the_rig_file_takes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = np.random.Generator(np.random.PCG64(8))
+    pulses = np.arange(60_000) * 50_000 + 1000
+    stamps = [pulses + generator.normal(0, 40, 60_000), pulses + 700 + generator.normal(0, 40, 60_000)]
+    stamps = [part[generator.random(60_000) < 0.4].astype(np.int64) for part in stamps]
+    merged = np.concatenate(stamps)
+    order = np.argsort(merged, kind="stable")
+    channels = np.repeat(np.array([1, 2], np.int32), [len(part) for part in stamps])[order]
+    with TagWriter(tmp_path / "laser", channels={"spad_1": 1, "spad_2": 2}, attributes={}) as writer:
+        writer.write(TagChunk(merged[order], channels, 0, 60_000 * 50_000))
+    figure = tmp_path / "r.png"
+    code, result, words = run(capsys, "response", str(tmp_path / "laser"), "--out", str(figure))
+    assert code == 0 and figure.exists() and "pulses every 50 ns" in words
+    sigma, delay = result["response_sigma_ps"], result["delay_ps"]
+    assert isinstance(sigma, dict) and isinstance(delay, dict)
+    assert sigma["value"] == pytest.approx(np.sqrt(2) * 40, abs=4 * sigma["error"])
+    assert delay["value"] == pytest.approx(700, abs=4 * delay["error"])
+    assert sigma["error"] < 1 and result["tails"] is None
+    lines = "\n".join(result["rig_file"])  # type: ignore[arg-type]
+    assert tomllib.loads(lines)["time_tagger"]["channels"]["spad_2"]["delay_ps"] == round(-delay["value"])
+    counters = tomllib.loads(lines)["counters"]
+    assert Counters(start="spad_1", stop="spad_2", **counters).response_sigma_s == pytest.approx(
+        56.6e-12, rel=0.02
+    )
+    # A pulse of 100 ps full width adds 2 * (100 / 2.3548)^2 to the variance.
+    code, result, _ = run(
+        capsys, "response", str(tmp_path / "laser"), "--out", str(figure), "--pulse-fwhm-ps", "60"
+    )
+    narrower = result["response_sigma_ps"]
+    assert isinstance(narrower, dict)
+    assert narrower["value"] == pytest.approx(np.sqrt(sigma["value"] ** 2 - 2 * (60 / 2.3548) ** 2), rel=1e-4)
+    assert run(capsys, "response", str(tmp_path / "laser"), "--pulse-fwhm-ps", "500")[0] == 2
+    assert run(capsys, "response", str(tmp_path / "laser"), "--range-ns", "0.4")[0] == 2
+
+
+def test_steady_light_is_no_pulse(record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, result, _ = run(capsys, "response", str(record), "--out", str(tmp_path / "r.png"))
+    assert code == 2 and "no peak" in str(result["error"])
+
+
+def test_a_rig_file_without_any_response_is_refused() -> None:
+    with pytest.raises(ValueError, match="the timing response is missing"):
+        Counters(start="a", stop="b", detector_jitter_fwhm_ps=50.0)

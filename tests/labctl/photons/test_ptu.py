@@ -53,8 +53,10 @@ def test_the_quantum_dot_shows_its_dip() -> None:
     assert (feature.kind, feature.pairs) == ("dip", 2)
     assert feature.delay_ps == pytest.approx(23_980, abs=60)
     assert (min(feature.neighbours), max(feature.neighbours)) == (511, 538)
-    assert feature.g2_far == pytest.approx(0.004, abs=0.0005)
-    assert feature.g2_total == pytest.approx(2 / 112, rel=0.02)
+    assert feature.g2_far()[0] == pytest.approx(0.004, abs=0.0005)
+    assert feature.g2_total()[0] == pytest.approx(2 / 112, rel=0.02)
+    # Two pairs of a Poisson number: 95 % below 6.296 (tables), among 525 per neighbouring pulse.
+    assert feature.far_below() == pytest.approx(6.296 / np.mean(feature.neighbours), rel=1e-3)
 
 
 @real_data

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from drivers.time_tagger.base import TagChunk
+from labctl.errors import InputError
+from labctl.photons.background import Rate, measure_background, signal_g2, signal_share
 from labctl.photons.correlator import Pair
 from labctl.photons.g2 import PairBlocks
 from labctl.photons.reanalysis import Request, correlate
 from labctl.photons.statistics import (
     burst_brightness,
     rate_record,
-    signal_share,
-    without_background,
 )
 
 
@@ -68,15 +68,54 @@ def test_errors_of_bright_bursts_come_from_the_scatter_between_blocks() -> None:
 def test_background_dilutes_the_contrast_by_the_product_of_the_signal_shares() -> None:
     clean = bursts(0.1, 50_000, 20, 0.0, seed=1)
     mixed = bursts(0.1, 50_000, 20, 5000.0, seed=2)
-    light = signal_share(mixed, start_background_Hz=5000.0, stop_background_Hz=5000.0)
-    assert light.start == pytest.approx(0.5, abs=0.01)
+    share = signal_share(mixed, Rate(5000.0), Rate(5000.0))
+    assert share.start == pytest.approx(0.5, abs=0.01)
+    assert share.both == pytest.approx(0.25, abs=0.01)
     inside = np.abs(clean.lag_ps) <= 300
-    corrected, error = without_background(mixed.g2(), mixed.g2_error(), light)
+    corrected, error, _ = signal_g2(mixed.g2(), mixed.g2_error(), share)
     assert (mixed.g2()[inside] - 1).mean() == pytest.approx(0.25 * (clean.g2()[inside] - 1).mean(), rel=0.1)
     assert (corrected[inside] - 1).mean() == pytest.approx((clean.g2()[inside] - 1).mean(), rel=0.1)
-    np.testing.assert_allclose(error, mixed.g2_error() / (light.start * light.stop))
-    with pytest.raises(ValueError, match="must be below its rate"):
-        signal_share(mixed, start_background_Hz=1e6)
+    np.testing.assert_allclose(error, mixed.g2_error() / share.both)
+    found = burst_brightness(mixed, 5000, share=share)
+    assert found.start == pytest.approx(0.1, abs=4 * found.start_error)
+    assert found.start_error < 0.01
+    with pytest.raises(ValueError, match="must lie between 0 and its count rate"):
+        signal_share(mixed, Rate(1e6), Rate(0.0))
+
+
+def test_the_error_of_the_background_rate_reaches_g2_of_the_signal() -> None:
+    """Known rates drawn about the true ones: the corrected peak scatters as the common error says."""
+    mixed = bursts(0.1, 50_000, 20, 5000.0, seed=2)
+    g2, peak = mixed.g2(), int(np.argmax(mixed.total()))
+    generator = np.random.Generator(np.random.PCG64(4))
+    drawn = generator.normal(5000.0, 250.0, (400, 2))
+    values = [
+        signal_g2(g2, mixed.g2_error(), signal_share(mixed, Rate(a), Rate(b)))[0][peak] for a, b in drawn
+    ]
+    share = signal_share(mixed, Rate(5000.0, 250.0), Rate(5000.0, 250.0))
+    common = signal_g2(mixed.g2(), mixed.g2_error(), share)[2][peak]
+    assert common == pytest.approx(np.std(values), rel=0.12)
+
+
+def test_a_drifting_signal_over_a_steady_background_is_corrected_by_the_weighted_share() -> None:
+    """Halves with signal rates 9 and 1 over a background of 1: rho = (81 + 1)/(100 + 4), not (10/12)^2."""
+    tags = np.array([10_000, 2_000])
+    blocks = PairBlocks(10, 5, np.zeros((2, 4), np.uint64), tags, tags, np.full(2, 10**12))
+    share = signal_share(blocks, Rate(1000.0), Rate(1000.0))
+    assert share.both == pytest.approx(82 / 104)
+    assert share.start == pytest.approx(10 / 12)
+
+
+def test_background_rates_are_measured_with_their_scatter_and_a_silent_counter_is_refused() -> None:
+    generator = np.random.Generator(np.random.PCG64(3))
+    stamps = np.sort(generator.integers(0, 10**13, 4000))
+    chunk = TagChunk(stamps, np.tile(np.array([1, 1, 1, 2], np.int32), 1000), 0, 10**13)
+    rates = measure_background([chunk], {1, 2}, "dark")
+    assert (rates[1].Hz, rates[2].Hz) == (300.0, 100.0)
+    # Every third or fourth tag of a Poisson stream: the error is at least that of counting.
+    assert np.sqrt(3000) / 10 <= rates[1].error_Hz < 1.3 * np.sqrt(3000) / 10
+    with pytest.raises(InputError, match="channel 7 never fires"):
+        measure_background([chunk], {1, 7}, "dark")
 
 
 def test_a_steady_record_shows_no_drift_and_a_fading_one_shows_how_much() -> None:
