@@ -123,12 +123,35 @@ def poisson_goodness(counts: Array, model: Array, n_parameters: int, *, least: f
 
     Bins with few counts do not follow chi-squared one by one.
     """
-    group = np.floor(np.cumsum(model) / least).astype(np.int64)
-    group = np.minimum(group, max(int(group[-1]) - 1, 0))
+    group = joined_bins(model, least)
     joined_counts: Array = np.bincount(group, weights=counts).astype(np.float64)
     joined_model: Array = np.bincount(group, weights=model).astype(np.float64)
-    keep = joined_model > 0.0
-    return chi2_goodness(joined_counts[keep], joined_model[keep], joined_model[keep], n_parameters)
+    return chi2_goodness(joined_counts, joined_model, joined_model, n_parameters)
+
+
+def joined_bins(model: Array, least: float) -> NDArray[np.int64]:
+    """Number of the group of each bin (n,), neighbours joined until a group expects ``least`` counts."""
+    reached = np.floor(np.cumsum(model) / least)
+    reached = np.minimum(reached, max(float(reached[-1]) - 1.0, 0.0))
+    return np.asarray(np.unique(reached, return_inverse=True)[1], dtype=np.int64)
+
+
+def poisson_residuals(x: Array, counts: Array, model: Array, *, least: float = 10.0) -> tuple[Array, Array]:
+    """Signed roots of the deviance, near normal with standard deviation 1, bins joined where counts are few.
+
+    Args:
+        x: Middles of the bins (n,).
+        counts, model: Counted and expected (n,).
+        least: Neighbours are joined until they expect so many counts.
+
+    Returns:
+        Middles of the joined bins (k,) and residuals in standard deviations (k,).
+    """
+    group = joined_bins(model, least)
+    n, m = (np.bincount(group, weights=bins) for bins in (counts, model))
+    deviance = 2.0 * (m - n + n * np.log(np.where(n > 0.0, n, m) / m))
+    middle = np.bincount(group, weights=x) / np.bincount(group)
+    return middle, np.sign(n - m) * np.sqrt(np.maximum(deviance, 0.0))
 
 
 def require_converged(solution: Solution, what: str) -> None:

@@ -27,6 +27,7 @@ from labctl.fitting.estimates import (
     burst_covariance,
     covariance_or_refuse,
     poisson_goodness,
+    poisson_residuals,
     require_converged,
     software,
 )
@@ -103,6 +104,21 @@ class G2Fit:
             return self.blinding.curve(lag, (level, contrast, sigma), weights, lifetimes)
         shares = (pair_shares if self.form == "exact" else naive_pair_shares)(weights, lifetimes)
         return level + contrast * mixture_density_per_s(shares, lifetimes, lag, sigma)
+
+    def residuals(self, pairs: PairBlocks) -> tuple[Array, Array]:
+        """What the fit leaves over.
+
+        Args:
+            pairs: The histogram that was fitted.
+
+        Returns:
+            Lags in ps (k,), bins with few pairs joined, and signed roots of the deviance, counted less
+            fitted, in standard deviations (k,).
+        """
+        histogram = Histogram(pairs)
+        edges, accidentals = histogram.edges_s, histogram.accidentals
+        model = PairModel(edges, accidentals, self.n_lifetimes, self.form, self.blinding)
+        return poisson_residuals(pairs.lag_ps, histogram.counts, model(self.estimates.values)[0])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -274,6 +275,23 @@ def test_curve_passes_through_the_data(bursts):
     near = np.abs(record.lag_ps - 1300) < 3000
     pull = (record.g2() - fit.curve(record.lag_ps))[near] / record.g2_error()[near]
     assert np.sqrt(np.mean(pull**2)) < 1.3
+
+
+def test_residuals_scatter_by_one_and_show_what_the_model_lacks(bursts):
+    record = bursts(np.random.default_rng(14), mu=0.1, duration_s=2.0)
+    fit = fit_g2(record, G2Options(SIGMA, fraction=SPECTRUM_SAYS, dead_time_s=0.0))
+    lag_ps, residual = fit.residuals(record)
+    assert lag_ps.size == residual.size < record.n_bins and np.all(np.diff(lag_ps) > 0.0)
+    # Independent unit normals: mean square 1 within 4 of sqrt(2/n).
+    assert np.mean(residual**2) == pytest.approx(1.0, abs=4.0 * math.sqrt(2.0 / residual.size))
+    # Cross-talk adds pairs at one delay: there and nowhere else the residuals stand out, by extra/sqrt(all).
+    bin_index = int(np.argmin(np.abs(record.lag_ps - 8000.0)))
+    before = int(record.total()[bin_index])
+    more = record.pairs.copy()
+    more[:, bin_index] += np.uint64(10)
+    lag_ps, residual = fit.residuals(replace(record, pairs=more))
+    assert lag_ps[np.argmax(residual)] == pytest.approx(record.lag_ps[bin_index], abs=1500.0)
+    assert residual.max() > 0.5 * 400.0 / math.sqrt(before + 400.0)
 
 
 def test_few_blocks_are_marked(bursts):
