@@ -121,12 +121,18 @@ def pack_bytes(
 @compiled
 def _transpose(groups: NDArray[np.uint64], row: NDArray[np.uint8]) -> None:
     """Turn groups of 8 bytes into 8 planes of bits: bit j of byte g of plane k is bit k of byte 8 g + j."""
-    size = len(row) // 8
-    p0, p1, p2, p3 = row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size : 4 * size]
-    p4, p5 = row[4 * size : 5 * size], row[5 * size : 6 * size]
-    p6, p7 = row[6 * size : 7 * size], row[7 * size : 8 * size]
-    # Three rounds of swaps inside 8 x 8 bits (Hacker's Delight, 7-3).
-    for g in range(size):
+    size = u64(len(row) // 8)
+    swap_bits(groups)
+    for bit in range(u64(8)):
+        plane = row[bit * size : (bit + u64(1)) * size]
+        for g in range(size):
+            plane[g] = u8(groups[g] >> (u64(8) * bit))
+
+
+@compiled
+def swap_bits(groups: NDArray[np.uint64]) -> None:
+    """Swap bit j of byte k with bit k of byte j in each group (Warren, Hacker's Delight, 7-3)."""
+    for g in range(u64(len(groups))):
         x = groups[g]
         t = (x ^ (x >> u64(7))) & u64(0x00AA00AA00AA00AA)
         x = x ^ t ^ (t << u64(7))
@@ -134,15 +140,6 @@ def _transpose(groups: NDArray[np.uint64], row: NDArray[np.uint8]) -> None:
         x = x ^ t ^ (t << u64(14))
         t = (x ^ (x >> u64(28))) & u64(0x00000000F0F0F0F0)
         groups[g] = x ^ t ^ (t << u64(28))
-    for g in range(size):
-        p0[g] = u8(groups[g])
-        p1[g] = u8(groups[g] >> u64(8))
-        p2[g] = u8(groups[g] >> u64(16))
-        p3[g] = u8(groups[g] >> u64(24))
-        p4[g] = u8(groups[g] >> u64(32))
-        p5[g] = u8(groups[g] >> u64(40))
-        p6[g] = u8(groups[g] >> u64(48))
-        p7[g] = u8(groups[g] >> u64(56))
 
 
 @compiled

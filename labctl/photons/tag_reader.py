@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401 - registers the codec
+import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.time_tagger.base import Gap, TagChunk
 from labctl.errors import InputError
-from labctl.photons.compiled import compiled, i64, u64
-from labctl.photons.tag_layout import FORMAT, FRAME_ROW, OPEN_SUFFIX, VERSION, row_check
+from labctl.photons.chunk_decode import unpack_channels, unpack_stamps
+from labctl.photons.chunk_encode import BLOCK_BYTES
+from labctl.photons.compiled import i64
+from labctl.photons.tag_layout import FAR_ROW, FORMAT, FRAME_ROW, GAP_ROW, OPEN_SUFFIX, VERSION, row_check
 
 # What h5py raises where bytes on disk are not what they were.
 _HDF5_ERRORS = (OSError, ValueError, KeyError, RuntimeError, TypeError)
@@ -100,19 +104,19 @@ def count_tags(path: str | Path) -> int:
     return tags
 
 
-def read_tags(path: str | Path, *, damage: Damage | None = None) -> Iterator[TagChunk]:
+def read_tags(path: str | Path, *, damage: Damage | None = None, threads: int = 1) -> Iterator[TagChunk]:
     """Give the tags of a folder of segments, or of one segment, frame by frame.
 
     Args:
         path: Folder or file.
+        threads: Threads that unpack frames ahead of their use; with 1 each is unpacked when asked for.
         damage: If given, damaged frames are left out and noted here (the record then has a hole);
             otherwise the first one raises.
 
     Raises:
         InputError: Nothing there, not a tag segment, or a frame is damaged.
     """
-    segments = tag_segments(path)
-    return _join(_segment_frames(segments, damage))
+    return _join(_whole_frames(_packed_frames(tag_segments(path)), damage, threads))
 
 
 def open_segment(path: Path) -> h5py.File:
@@ -157,64 +161,139 @@ class _Frame:
     gaps: tuple[Gap, ...]
 
 
-def _segment_frames(segments: tuple[Path, ...], damage: Damage | None) -> Iterator[_Frame]:
+@dataclass(frozen=True)
+class _Packed:
+    """One frame as it stands on disk, or what is wrong with it (or with its segment: number -1)."""
+
+    place: str
+    number: int = -1
+    row: NDArray[np.void] | None = None
+    steps: bytes = b""
+    numbers: bytes = b""
+    far: NDArray[np.void] | None = None
+    gaps: tuple[Gap, ...] = ()
+    problem: str = ""
+
+    def unpack(self) -> _Frame:
+        """Raises ValueError: it is damaged."""
+        if self.problem or self.row is None:
+            raise ValueError(self.problem)
+        row, tags = self.row, int(self.row["tags"])
+        stamps = np.empty(tags, np.int64)
+        channels = np.empty(tags, np.int32)
+        if tags:
+            unpack_stamps(self.steps, int(row["first_ps"]), stamps)
+            unpack_channels(self.numbers, channels)
+            for far in () if self.far is None else self.far:
+                if int(far["frame"]) != self.number:
+                    raise ValueError("its long steps are damaged")
+                stamps[int(far["index"]) :] += i64(far["high"]) << 32
+            if stamps[0] != row["first_ps"] or stamps[-1] != row["last_ps"]:
+                raise ValueError("its steps do not add up")
+        return _Frame(stamps, channels, int(row["begin_ps"]), int(row["end_ps"]), self.gaps)
+
+    def note(self, problem: str) -> str:
+        """Say where it is damaged, and how."""
+        return problem if self.number < 0 else f"{self.place} is damaged ({problem})"
+
+
+def _whole_frames(packed: Iterator[_Packed], damage: Damage | None, threads: int) -> Iterator[_Frame]:
+    for frame, unpack in _ahead(packed, threads):
+        try:
+            yield unpack()
+        except ValueError as error:
+            note = frame.note(str(error))
+            if damage is None:
+                raise InputError(note if frame.number < 0 else f"{note}; see 'labctl tags check'") from error
+            damage.notes.append(note)
+            if frame.number >= 0:
+                damage.frames_lost += 1
+                damage.tags_lost += 0 if frame.row is None else int(frame.row["tags"])
+
+
+def _ahead(packed: Iterator[_Packed], threads: int) -> Iterator[tuple[_Packed, Callable[[], _Frame]]]:
+    """Give each frame with what unpacks it, while threads unpack the next ones."""
+    if threads <= 1:
+        for frame in packed:
+            yield frame, frame.unpack
+        return
+    pool = ThreadPoolExecutor(threads, "unpack tags")
+    waiting: deque[tuple[_Packed, Callable[[], _Frame]]] = deque()
+    try:
+        for frame in packed:
+            waiting.append((frame, pool.submit(frame.unpack).result))
+            if len(waiting) > threads + 1:
+                yield waiting.popleft()
+        yield from waiting
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _packed_frames(segments: tuple[Path, ...]) -> Iterator[_Packed]:
     for path in segments:
         try:
             with open_segment(path) as file:
-                yield from _frames(path, file, damage)
+                yield from _frames_of(path, file)
         except InputError as error:
-            if damage is None:
-                raise
-            damage.notes.append(str(error))
+            yield _Packed(str(path), problem=str(error))
 
 
-def _frames(path: Path, file: h5py.File, damage: Damage | None) -> Iterator[_Frame]:
-    size = int(file.attrs["frame_tags"])
+def _frames_of(path: Path, file: h5py.File) -> Iterator[_Packed]:
     try:
+        size = int(file.attrs["frame_tags"])
         rows = np.asarray(file["frames"][()], FRAME_ROW)
+        steps, numbers = (_chunks(file[name], size) for name in ("step_ps", "channel"))
+        far_steps, all_gaps = file["far_steps"], file["gaps"]
     except _HDF5_ERRORS as error:
         raise InputError(f"{path}: the table of frames is damaged ({error})") from error
     far_before = gaps_before = 0
     for number, row in enumerate(rows):
-        problem = ""
+        place = f"{path}: frame {number} of {len(rows)}"
         if row_check(row) != int(row["check"]):
-            problem = "its row in the table is damaged"
-        else:
-            try:
-                yield _frame(file, size, number, row, far_before, gaps_before)
-            except _HDF5_ERRORS as error:
-                problem = str(error)
-            far_before, gaps_before = int(row["far_steps"]), int(row["gaps"])
-        if problem:
-            note = f"{path}: frame {number} of {len(rows)} is damaged ({problem})"
-            if damage is None:
-                raise InputError(f"{note}; see 'labctl tags check'")
-            damage.notes.append(note)
-            damage.frames_lost += 1
-            damage.tags_lost += int(row["tags"])
+            yield _Packed(place, number, row, problem="its row in the table is damaged")
+            continue
+        try:
+            packed = (steps(number), numbers(number)) if row["tags"] else (b"", b"")
+            far = _rows(far_steps, FAR_ROW, far_before, int(row["far_steps"]))
+            gaps = _gaps(_rows(all_gaps, GAP_ROW, gaps_before, int(row["gaps"])))
+            frame = _Packed(place, number, row, *packed, far, gaps)
+        except _HDF5_ERRORS as error:
+            frame = _Packed(place, number, row, problem=str(error))
+        far_before, gaps_before = int(row["far_steps"]), int(row["gaps"])
+        yield frame
 
 
-def _frame(
-    file: h5py.File, size: int, number: int, row: NDArray[np.void], far_before: int, gaps_before: int
-) -> _Frame:
-    tags = int(row["tags"])
-    stamps = np.empty(tags, np.int64)
-    channels = np.empty(tags, np.int32)
-    if tags:
-        begin = number * size
-        steps = file["step_ps"][begin : begin + tags]
-        numbers = file["channel"][begin : begin + tags]
-        if len(steps) != tags or len(numbers) != tags:
-            raise ValueError("the file ends before it")
-        _decode(steps, numbers, int(row["first_ps"]), stamps, channels)
-        for far in file["far_steps"][far_before : int(row["far_steps"])]:
-            if int(far["frame"]) != number:
-                raise ValueError("its long steps are damaged")
-            stamps[int(far["index"]) :] += i64(far["high"]) << 32
-        if stamps[0] != row["first_ps"] or stamps[-1] != row["last_ps"]:
-            raise ValueError("its steps do not add up")
-    gaps = _gaps(file["gaps"][gaps_before : int(row["gaps"])])
-    return _Frame(stamps, channels, int(row["begin_ps"]), int(row["end_ps"]), gaps)
+def _chunks(dataset: h5py.Dataset, size: int) -> Callable[[int], bytes]:
+    """Give what reads chunk k as it stands on disk.
+
+    Raises:
+        ValueError: The dataset is not packed as our writer does.
+    """
+    if dataset.chunks != (size,) or size % BLOCK_BYTES:
+        raise ValueError(f"chunks of {dataset.chunks} values instead of {size}")
+    pipeline = dataset.id.get_create_plist()
+    filters = [pipeline.get_filter(k)[0] for k in range(pipeline.get_nfilters())]
+    if filters != [hdf5plugin.Bitshuffle.filter_id, h5py.h5z.FILTER_FLETCHER32]:
+        raise ValueError(f"packed by filters {filters}")
+
+    def read(number: int) -> bytes:
+        # Past HDF5's filters, which work under a lock and crash on damaged data that slip past a checksum.
+        skipped, packed = dataset.id.read_direct_chunk((number * size,))
+        if skipped:
+            raise ValueError("its checksum is missing")
+        return bytes(packed)
+
+    return read
+
+
+def _rows(dataset: h5py.Dataset, kind: np.dtype[np.void], first: int, last: int) -> NDArray[np.void]:
+    # Most frames have none, and asking HDF5 takes as long as unpacking a tenth of a frame.
+    if first == last:
+        return np.empty(0, kind)
+    rows = np.asarray(dataset[first:last], kind)
+    if len(rows) != last - first:
+        raise ValueError("the file ends before it")
+    return rows
 
 
 def _gaps(rows: NDArray[np.void]) -> tuple[Gap, ...]:
@@ -242,18 +321,3 @@ def _join(frames: Iterator[_Frame]) -> Iterator[TagChunk]:
     if held is not None and len(held.stamps):
         # Only where the frame that should follow is lost, as above.
         yield TagChunk(held.stamps, held.channels, held.begin_ps, held.end_ps)
-
-
-@compiled
-def _decode(
-    steps: NDArray[np.uint32],
-    numbers: NDArray[np.int8],
-    first_ps: int,
-    stamps: NDArray[np.int64],
-    channels: NDArray[np.int32],
-) -> None:
-    stamp = first_ps
-    for i in range(u64(len(steps))):
-        stamp += i64(steps[i])
-        stamps[i] = stamp
-        channels[i] = np.int32(numbers[i])

@@ -163,7 +163,8 @@ def test_every_flipped_byte_of_the_data_is_noticed_or_harmless(tmp_path: Path) -
     assert noticed > 60
 
 
-def test_a_damaged_frame_is_left_out_and_reported_when_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_damaged_frame_is_left_out_and_reported_when_asked(threads: int, tmp_path: Path) -> None:
     written = list(random_chunks(3, FRAME, 500_000))
     write(tmp_path, written)
     path = tmp_path / "tags-00001.h5"
@@ -173,9 +174,9 @@ def test_a_damaged_frame_is_left_out_and_reported_when_asked(tmp_path: Path) -> 
     data[place.byte_offset + place.size // 2] ^= 0x10
     path.write_bytes(bytes(data))
     with pytest.raises(InputError, match="frame 1 of 3 is damaged"):
-        list(read_tags(tmp_path))
+        list(read_tags(tmp_path, threads=threads))
     damage = Damage()
-    back = list(read_tags(tmp_path, damage=damage))
+    back = list(read_tags(tmp_path, damage=damage, threads=threads))
     assert (damage.frames_lost, damage.tags_lost) == (1, FRAME)
     np.testing.assert_array_equal(
         joined(back)[0], np.concatenate([written[0].timestamps_ps, written[2].timestamps_ps])
