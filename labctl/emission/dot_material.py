@@ -21,7 +21,9 @@ class Material:
 
     ``unit_cell_nm`` is the edge of the cube that one formula unit fills, ``exciton_mass`` electron plus hole
     in free-electron masses, ``filling`` the volume of a dot over that of its enclosing cube. ``origins``
-    says for each parameter (and each ``mode 1``, ``mode 2``...) where it comes from.
+    says for each parameter (and each ``mode 1``, ``mode 2``...) where it comes from, beginning with ``seen``
+    (read in the source named), ``notes`` (from the rig's notes on the papers), ``unchecked`` (quoted from a
+    source that was not at hand) or ``chosen``.
     """
 
     name: str

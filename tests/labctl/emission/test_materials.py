@@ -27,6 +27,20 @@ def test_every_number_has_an_origin(name):
     assert all(len(origin) > 10 for origin in material.origins.values())
 
 
+@pytest.mark.parametrize("name", material_names())
+def test_an_origin_says_whether_its_source_was_read(name):
+    """Nothing claims a source by silence: seen, notes, unchecked or chosen; what is seen says where."""
+    for origin in load_material(name).origins.values():
+        status, _, where = origin.partition(":")
+        assert status in ("seen", "notes", "unchecked", "chosen"), origin
+        assert status != "seen" or "arXiv" in where or "." in where
+
+
+def test_the_cell_of_cdse_is_that_of_its_diffraction_lines():
+    a, c = 2 * 0.214925, 2 * 0.350760
+    assert load_material("CdSe").unit_cell_nm == pytest.approx((3**0.5 / 4 * a * a * c) ** (1 / 3), rel=1e-3)
+
+
 def test_an_unknown_material_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"no material 'GaAs'.*CdSe.*CsPbBr3"):
         load_material("GaAs")
