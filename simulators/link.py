@@ -71,6 +71,7 @@ def _operations(world: World) -> dict[str, Callable[..., Any]]:
         "port": world.port,
         "set_port": world.set_port,
         "stage": world.stage,
+        "set_tube": world.set_tube,
         "truth": world.truth,
         "fault_active": world.faults.active,
         "fault_take": world.faults.take,
@@ -187,6 +188,10 @@ class WorldLink:
         """Act on the stage's controller and return its state (see ``World.stage``)."""
         return dict(self._call("stage", call=call, value=value))
 
+    def set_tube(self, voltage_kV: float, current_uA: float) -> bool:
+        """Set the tube at its own panel (see ``World.set_tube``)."""
+        return bool(self._call("set_tube", voltage_kV=voltage_kV, current_uA=current_uA))
+
     def truth(self) -> dict[str, Any]:
         """What is really so; no instrument says this."""
         return dict(self._call("truth"))
@@ -244,16 +249,17 @@ class SimulatedClock:
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` of virtual time pass."""
         if seconds > 0:
-            self._pass(self._link.now() + seconds, None)
+            self._pass(seconds, None)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Let up to ``seconds`` of virtual time pass; end early when ``event`` is set."""
         if seconds > 0:
-            self._pass(self._link.now() + seconds, event)
+            self._pass(seconds, event)
         return event.is_set()
 
-    def _pass(self, until_s: float, event: threading.Event | None) -> None:
+    def _pass(self, seconds: float, event: threading.Event | None) -> None:
         now_s = self._link.now()
+        until_s = now_s + seconds
         while now_s < until_s and not (event is not None and event.is_set()):
             step_s = until_s - now_s if event is None and self._speed is None else WAIT_STEP_S
             if self._speed is not None:

@@ -94,6 +94,9 @@ class WorldView(Protocol):
     def stage(self, call: str, value: float | bool | None = None) -> dict[str, Any]:
         """Act on the stage's controller (see ``World.stage``) and return its state."""
 
+    def set_tube(self, voltage_kV: float, current_uA: float) -> bool:
+        """Set the tube at its own panel (see ``World.set_tube``)."""
+
 
 class TubeModel(Protocol):
     """What the world wants of a tube model. Its own server calls the rest of it under ``World.lock``."""
@@ -117,6 +120,15 @@ class TubeModel(Protocol):
     def advance(self, dt_s: float) -> None:
         """Let ``dt_s`` (at most 0.1 s) pass."""
 
+    def program(self, *, voltage_kV: float | None = None, current_uA: float | None = None) -> None:
+        """Set what the output goes to while high voltage is on."""
+
+    def switch_on(self) -> str:
+        """High voltage on; ``"done"``, or what forbids it."""
+
+    def switch_off(self) -> None:
+        """High voltage off."""
+
 
 class DarkTube:
     """A tube that is never on: for excitation by the lamp, and for tests of the stage alone."""
@@ -127,6 +139,16 @@ class DarkTube:
     interlock_closed = True
 
     def advance(self, dt_s: float) -> None:
+        """Nothing changes."""
+
+    def program(self, *, voltage_kV: float | None = None, current_uA: float | None = None) -> None:
+        """Nothing changes."""
+
+    def switch_on(self) -> str:
+        """It stays dark."""
+        return "fault"
+
+    def switch_off(self) -> None:
         """Nothing changes."""
 
 
@@ -269,6 +291,23 @@ class World:
                 "pressure_mbar": controller.pressure_mbar,
                 "faults": [name for name in STAGE_FAULTS if getattr(controller.faults, name)],
             }
+
+    def set_tube(self, voltage_kV: float, current_uA: float) -> bool:
+        """Set the tube as a person does at its own panel; both 0 is off.
+
+        Args:
+            voltage_kV: What the voltage goes to.
+            current_uA: What the current goes to.
+
+        Returns:
+            Whether the panel shows what was wanted: not with the interlock open or a trip latched.
+        """
+        with self.lock:
+            self.tube.program(voltage_kV=voltage_kV, current_uA=current_uA)
+            if voltage_kV == 0 and current_uA == 0:
+                self.tube.switch_off()
+                return True
+            return self.tube.hv_on or self.tube.switch_on() == "done"
 
     def truth(self) -> dict[str, Any]:
         """What is really so, as plain values; no instrument says this."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -96,6 +97,8 @@ def test_what_a_person_sets_by_hand_is_asked_for_and_kept(
 ) -> None:
     rig = tmp_path / "rig.toml"
     text = RIG.read_text(encoding="utf-8").replace('driver = "kymera-flipper"', 'driver = "manual"')
+    text = re.sub(r'driver = "spellman"\naddress = .*\nmodel = .*\n', 'driver = "manual"\n', text)
+    assert text.count('driver = "manual"') == 2
     table = '[by_hand.iris]\ntitle = "collection iris"\nunit = "um"\nminimum = 13\nmaximum = 50\n'
     rig.write_text(text.replace("\n[simulation]\n", f"\n{table}\n[simulation]\n"), encoding="utf-8")
     file = short(tmp_path, temperatures_K=[290.0])
@@ -106,6 +109,10 @@ def test_what_a_person_sets_by_hand_is_asked_for_and_kept(
     assert code == 0, result
     point = RunDirectory.open(Path(result["run"])).read_point(0)
     assert point.readings["iris_value"] == {"value": 28.0, "unit": "um", "source": "entered"}
+    assert point.readings["xray_tube_voltage_kV"] == {"value": 40.0, "unit": "kV", "source": "entered"}
+    # Light came: the person at the simulated tube's panel had switched it on.
+    assert result["points"][0]["tau_slow_s"]["sigmas"] is not None
+    assert result["safe"]
     assert point.spectrum is not None
     assert point.pairs is not None
 

@@ -212,9 +212,10 @@ def _readings(events: _Point) -> dict[str, dict[str, Any]]:
     for name, key in events.keys.items():
         if key["dtype"] != "number" or "units" not in key:
             continue
-        # What a person has entered is read once, at the end of the point.
-        streams = ("point",) if key["source"] == "entered" else ("spectrum", "g2")
-        values = [value for stream in streams for value in events.values(stream, name)]
+        values = events.values("spectrum", name) + events.values("g2", name)
+        if not values and key["source"] == "entered":
+            # Settings made by hand are read once, at the end of the point.
+            values = events.values("point", name)
         if values:
             found[name] = {"value": float(np.mean(values)), "unit": key["units"], "source": key["source"]}
     return found

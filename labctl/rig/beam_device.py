@@ -43,4 +43,5 @@ class BeamDevice(Device):
         status = self._tube.status()
         self._keep("voltage_kV", status.voltage.value, data_key(status.voltage.source, "kV"))
         self._keep("current_uA", status.current.value, data_key(status.current.source, "uA"))
-        self._keep("beam_on", status.beam_on, data_key("measured", dtype="boolean"))
+        # A tube set by hand is on because somebody said so.
+        self._keep("beam_on", status.beam_on, data_key(status.voltage.source, dtype="boolean"))
