@@ -172,7 +172,7 @@ def _say(
         )
         if _is_light(fit):
             out.say(
-                f"{100 * fit.tail.value:.2g} % in tails: this is light with a lifetime, not a short pulse; its "
+                f"{100 * fit.tail.value:.2g} % in tails: light with a lifetime, not a short pulse; its "
                 "width is no timing response (the delay holds)"
             )
         elif fit.tail.value > _TAIL_WARNING:

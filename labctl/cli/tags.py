@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.cli.output import Output
+from labctl.cli.tag_decay import add_decay_arguments, decay_curve
 from labctl.cli.tag_response import add_response_arguments
 from labctl.cli.tag_response import response as measure
 from labctl.cli.tag_sources import two_channels, window_ps
@@ -51,14 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "response", help="delay and timing response of two counters, from a short pulse"
     )
     add_response_arguments(response)
-    decay = actions.add_parser("decay", help="histogram of photons after a pulse channel")
-    decay.add_argument("source", type=Path, metavar="FILE", help="record of tags, or Edinburgh text export")
-    decay.add_argument("--channels", metavar="PULSE,PHOTON", help="channel numbers or names (tags only)")
-    decay.add_argument("--bin-ps", type=int, default=100, metavar="PS", help="bin width (default 100)")
-    decay.add_argument("--range-ns", type=float, default=100.0, metavar="NS", help="default 100")
-    decay.add_argument("--delay-ps", type=int, default=0, metavar="PS", help="added to the photons' stamps")
-    decay.add_argument("--first-only", action="store_true", help="only the first photon after each pulse")
-    decay.add_argument("--out", type=Path, metavar="FILE", help="table (default: <name>_decay.csv here)")
+    decay = actions.add_parser("decay", help="histogram of photons after a pulse channel, and its lifetimes")
+    add_decay_arguments(decay)
     for action in (check, salvage, bring, export, diagnose, response, decay):
         # So that --json may stand last, as with every other command.
         action.add_argument(
@@ -78,7 +73,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         "export": _export,
         "diagnose": _diagnose,
         "response": measure,
-        "decay": _decay,
+        "decay": decay_curve,
     }
     return actions[args.action](args, out)
 
@@ -254,64 +249,3 @@ def _diagnose(args: argparse.Namespace, out: Output) -> int:
     }
     out.result(result)
     return 0
-
-
-def _decay(args: argparse.Namespace, out: Output) -> int:
-    from labctl.photons.decay import DecayCurve
-
-    source_path: Path = args.source
-    curves: dict[str, DecayCurve] = {}
-    if source_path.suffix.lower() in (".csv", ".txt", ".asc", ".dat"):
-        from labctl.photons.edinburgh import read_edinburgh
-
-        for number, scan in enumerate(read_edinburgh(source_path), start=1):
-            curves[scan.label or f"curve {number}"] = scan.decay()
-    else:
-        curves[source_path.name] = _decay_of_tags(args)
-    table = args.out or Path(f"{source_path.stem}_decay.csv")
-    lines = ["curve,delay_ns,counts"]
-    results = []
-    for label, curve in curves.items():
-        peak = int(curve.counts.argmax())
-        out.say(
-            f"{label}: {int(curve.counts.sum())} photons in {len(curve.counts)} bins of {curve.bin_ps:g} ps, "
-            f"peak {int(curve.counts.max())} at {curve.delay_ps[peak] / 1000:.4g} ns"
-        )
-        if curve.pulses:
-            out.say(f"{curve.pulses} pulses, {curve.photons_per_pulse():.3g} photons counted per pulse")
-            if curve.first_only and curve.photons_per_pulse() > 0.05:
-                out.say("more than 5 % of the pulses gave a photon: the curve is distorted by pile-up")
-        name = label.replace(",", ";")
-        delays = curve.delay_ps / 1000
-        lines += [f"{name},{t:.6g},{n}" for t, n in zip(delays, curve.counts, strict=True)]
-        results.append({"label": label, "photons": int(curve.counts.sum()), "pulses": curve.pulses})
-    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    out.say(f"table: {table}")
-    out.result({"source": str(source_path), "curves": results, "table": str(table)})
-    return 0
-
-
-def _decay_of_tags(args: argparse.Namespace) -> Any:
-    from labctl.photons.decay import DecayHistogram
-    from labctl.photons.sources import open_source
-
-    source = open_source(args.source)
-    pulse, photon = two_channels(args.channels, source)
-    try:
-        histogram = DecayHistogram(
-            pulse,
-            photon,
-            range_ps=round(args.range_ns * 1000),
-            bin_ps=args.bin_ps,
-            photon_delay_ps=args.delay_ps,
-            first_only=args.first_only,
-        )
-        for chunk in source.read():
-            histogram.push(chunk)
-    except ValueError as error:
-        raise error if isinstance(error, InputError) else InputError(f"{args.source}: {error}") from error
-    curve = histogram.curve()
-    if not curve.pulses or not curve.photons:
-        silent = pulse if not curve.pulses else photon
-        raise InputError(f"{args.source}: channel {silent} never fires in this record")
-    return curve

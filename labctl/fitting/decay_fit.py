@@ -3,20 +3,21 @@
     counts_k = background + N sum_i w_i [bin integral of exp(-t/tau_i)/tau_i through the response]
 
 The response is a Gaussian, or a measured one (histogram of the pulse in the same bins), with which the
-decay is then convolved. Poisson likelihood. Number of lifetimes: one more where BIC = deviance + k
+decay is then convolved. Poisson likelihood, or that of first photons where only these were counted. Light of
+earlier pulses is added where the period is given. Number of lifetimes: one more where BIC = deviance + k
 ln(counts) falls.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.emission.response import exponential, normal_step
+from labctl.fitting.decay_model import decay_model
 from labctl.fitting.estimates import (
     Estimates,
     Goodness,
@@ -26,6 +27,7 @@ from labctl.fitting.estimates import (
     require_converged,
     software,
 )
+from labctl.fitting.first_photon import FirstPhotons, first_photon_model, pulses_left
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import Parameter, PoissonCounts, Solution, solve
 from labctl.fitting.value import Value
@@ -43,11 +45,23 @@ class DecayData:
         edges_s: Bin edges (n + 1,), rising, even.
         counts: Counts (n,).
         response: Histogram of the pulse in the same bins (n,); None for a Gaussian response.
+        pulses: Number of pulses, where only the first photon after each was counted; None where all were.
+        hidden: First photons before the first bin (with ``pulses``).
+        period_s: Distance of the pulses, where the light of earlier ones may still be seen; else None.
     """
 
     edges_s: Array
     counts: Array
     response: Array | None = None
+    pulses: float | None = None
+    hidden: float = 0.0
+    period_s: float | None = None
+
+    def left(self) -> Array | None:
+        """Pulses that no photon had stopped before each bin (n,); None where all photons were counted."""
+        if self.pulses is None:
+            return None
+        return pulses_left(np.asarray(self.counts, dtype=np.float64), self.pulses, self.hidden)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +74,14 @@ class DecayFit:
             ``weight_1``, ... (share of the photons; the last lifetime has the rest).
         goodness: Pearson's chi-squared of bins joined to 20 counts.
         warnings: What limits the result.
+        bic: BIC of each number of lifetimes that was tried (those that did not converge left out).
     """
 
     n_lifetimes: int
     estimates: Estimates
     goodness: Goodness
     warnings: tuple[str, ...]
+    bic: dict[int, float] = field(default_factory=dict)
 
     def lifetime_s(self, number: int) -> Value:
         """Lifetime 1 (fastest) to ``n_lifetimes``."""
@@ -81,6 +97,18 @@ class DecayFit:
         variance = float(self.estimates.covariance[np.ix_(index, index)].sum())
         return Value(1.0 - float(self.estimates.values[index].sum()), math.sqrt(max(variance, 0.0)))
 
+    def mean_lifetime_s(self) -> Value:
+        """Mean delay of a photon, sum of weight times lifetime."""
+        n, names = self.n_lifetimes, self.estimates.names
+        slope = np.zeros(len(names))
+        lifetimes = [self.lifetime_s(i).value for i in range(1, n + 1)]
+        for i in range(1, n + 1):
+            slope[names.index(f"lifetime_s_{i}")] = self.weight(i).value
+            if i < n:
+                slope[names.index(f"weight_{i}")] = lifetimes[i - 1] - lifetimes[-1]
+        mean = sum(self.weight(i).value * lifetimes[i - 1] for i in range(1, n + 1))
+        return Value(mean, math.sqrt(max(float(slope @ self.estimates.covariance @ slope), 0.0)))
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -89,6 +117,7 @@ class DecayFit:
             "estimates": self.estimates.to_dict(),
             "goodness": self.goodness.to_dict(),
             "warnings": list(self.warnings),
+            "bic": {str(n): value for n, value in self.bic.items()},
         }
 
     @staticmethod
@@ -99,6 +128,7 @@ class DecayFit:
             Estimates.from_dict(fields["estimates"]),
             Goodness.from_dict(fields["goodness"]),
             tuple(fields["warnings"]),
+            {int(n): float(value) for n, value in fields.get("bic", {}).items()},
         )
 
 
@@ -126,73 +156,34 @@ def fit_decay(
     fits: dict[int, Solution] = {}
     for n in (n_lifetimes,) if n_lifetimes else range(1, max_lifetimes + 1):
         fits[n] = _solve(data, n, response_sigma_s)
-    chosen = min(fits, key=lambda n: _bic(fits[n], data))
-    return _result(data, fits[chosen], chosen)
+    bic = {n: _bic(fit, data) for n, fit in fits.items()}
+    chosen = min(bic, key=lambda n: bic[n])
+    return _result(data, fits[chosen], chosen, {n: value for n, value in bic.items() if value < math.inf})
 
 
-def decay_model(edges_s: Array, response: Array | None, theta: Array, n: int) -> tuple[Array, Array]:
-    """Expected counts and Jacobian.
-
-    Args:
-        edges_s: Bin edges (m + 1,).
-        response: Measured response (m,), normalised; None for a Gaussian.
-        theta: background, counts, start, sigma, then n lifetimes, then n - 1 weights.
-        n: Number of lifetimes.
+def expected_counts(data: DecayData, fit: DecayFit) -> tuple[Array, Array]:
+    """What a fit expects in each bin, as counted (first photons where only these were).
 
     Returns:
-        Counts (m,) and Jacobian (m, p).
+        Counts and their standard deviation, each (n,).
     """
-    background, total, start, sigma = (float(x) for x in theta[:4])
-    lifetimes, weights = theta[4 : 4 + n], theta[4 + n :]
-    shares = np.append(weights, 1.0 - weights.sum())
-    # Counts of a measured response lie on average in the middle of their bins.
-    middle = 0.0 if response is None else 0.5 * float(edges_s[1] - edges_s[0])
-    x = edges_s - start - middle
-    width = sigma if response is None else 0.0
-    parts = [in_bins(x, float(lifetime), width, response) for lifetime in lifetimes]
-    shape = sum(share * part[0] for share, part in zip(shares, parts, strict=True))
-    jacobian = np.empty((edges_s.size - 1, theta.size))
-    jacobian[:, 0], jacobian[:, 1] = 1.0, shape
-    jacobian[:, 2] = total * sum(share * part[1] for share, part in zip(shares, parts, strict=True))
-    jacobian[:, 3] = total * sum(share * part[3] for share, part in zip(shares, parts, strict=True))
-    for i in range(n):
-        jacobian[:, 4 + i] = total * shares[i] * parts[i][2]
-        if i < n - 1:
-            jacobian[:, 4 + n + i] = total * (parts[i][0] - parts[-1][0])
-    return background + total * np.asarray(shape), jacobian
+    counts = _model(data, fit.estimates.values, fit.n_lifetimes)[0]
+    return counts, np.sqrt(_statistic(data).variance(counts))
 
 
-def in_bins(x: Array, lifetime_s: float, sigma_s: float, response: Array | None = None) -> list[Array]:
-    """Share of a decay in each bin; its derivatives by start, lifetime and sigma.
-
-    Args:
-        x: Bin edges relative to the start (n + 1,).
-        lifetime_s: Lifetime.
-        sigma_s: Standard deviation of a Gaussian response, may be 0.
-        response: Measured response (n,) to convolve with.
-
-    With the cumulative C = Phi(x/s) - E(x):  dC/dx = E/T,  dC/dT = -E (x/T^2 - s^2/T^3) - G s^2/T^2,
-    dC/ds = -E s/T^2 + G s/T  (the slopes of Phi and E at the rise combine).
-    """
-    T, s = lifetime_s, sigma_s
-    if s == 0.0:
-        tail = np.where(x >= 0.0, np.exp(-np.maximum(x, 0.0) / T), 0.0)
-        cumulative, gauss = np.where(x >= 0.0, 1.0 - tail, 0.0), np.zeros_like(x)
-    else:
-        tail = exponential(x, T, s)
-        cumulative = normal_step(x, s) - tail
-        gauss = np.exp(-0.5 * np.square(x / s)) / (s * math.sqrt(2.0 * math.pi))
-    by_lifetime = -tail * (x / T**2 - s**2 / T**3) - gauss * s**2 / T**2
-    by_sigma = -tail * s / T**2 + gauss * s / T
-    parts = [np.diff(cumulative), -np.diff(tail / T), np.diff(by_lifetime), np.diff(by_sigma)]
-    return parts if response is None else [_convolved(part, response) for part in parts]
+def _model(data: DecayData, theta: Array, n: int) -> tuple[Array, Array]:
+    response = None if data.response is None else data.response / float(data.response.sum())
+    photons, jacobian = decay_model(data.edges_s, response, theta, n, data.period_s)
+    left = data.left()
+    if left is None or data.pulses is None:
+        return photons, jacobian
+    return first_photon_model(photons, jacobian, data.pulses, left)
 
 
-def _convolved(piece: Array, response: Array) -> Array:
-    """Piece with the measured response, both in bins; the response's own bin 0 is time 0."""
-    size = 2 * piece.size
-    spectrum = np.fft.rfft(piece, size) * np.fft.rfft(response, size)
-    return np.asarray(np.fft.irfft(spectrum, size)[: piece.size])
+def _statistic(data: DecayData) -> PoissonCounts | FirstPhotons:
+    counts = np.asarray(data.counts, dtype=np.float64)
+    left = data.left()
+    return PoissonCounts(counts) if left is None else FirstPhotons(counts, left)
 
 
 def _require(data: DecayData, n: int) -> None:
@@ -217,6 +208,11 @@ def _require(data: DecayData, n: int) -> None:
         or not float(data.response.sum()) > 0.0
     ):
         raise FitRefused("measured response needs one count per bin, none negative, not all 0")
+    left = data.left()
+    if left is not None and np.any(left < counts):
+        raise FitRefused(
+            f"decay holds more first photons than pulses ({data.pulses:g}): were all photons counted?"
+        )
     if _is_flat(counts):
         raise FitRefused("decay is flat: no pulse stands out of the background")
 
@@ -232,8 +228,10 @@ def _is_flat(counts: Array) -> bool:
 
 def _solve(data: DecayData, n: int, sigma_s: float | None) -> Solution:
     counts = np.asarray(data.counts, dtype=np.float64)
-    response = None if data.response is None else data.response / float(data.response.sum())
     edges = np.asarray(data.edges_s, dtype=np.float64)
+    response, left = data.response, data.left()
+    if left is not None and data.pulses is not None:
+        counts = -data.pulses * np.log1p(-np.minimum(counts / np.maximum(left, 1.0), 0.999))
     width = float(edges[1] - edges[0])
     span = float(edges[-1] - edges[0])
     guess = _guess(edges, counts, response)
@@ -256,9 +254,7 @@ def _solve(data: DecayData, n: int, sigma_s: float | None) -> Solution:
             start = min(max(guess["lifetime"] * factor, 0.3 * width), 4.0 * span)
             parameters.append(Parameter(f"lifetime_s_{i + 1}", start, 0.1 * width, 5.0 * span))
         parameters += [Parameter(f"weight_{i + 1}", 1.0 / n, 0.0, 1.0) for i in range(n - 1)]
-        solution = solve(
-            lambda theta: decay_model(edges, response, theta, n), PoissonCounts(counts), parameters
-        )
+        solution = solve(lambda theta: _model(data, theta, n), _statistic(data), parameters)
         if best is None or (solution.converged, -solution.deviance) > (best.converged, -best.deviance):
             best = solution
     assert best is not None
@@ -293,7 +289,7 @@ def _bic(solution: Solution, data: DecayData) -> float:
     return solution.deviance + int(solution.free.sum()) * math.log(max(float(np.sum(data.counts)), 2.0))
 
 
-def _result(data: DecayData, solution: Solution, n: int) -> DecayFit:
+def _result(data: DecayData, solution: Solution, n: int, bic: dict[int, float]) -> DecayFit:
     what = f"decay with {n} lifetime{'s' if n > 1 else ''}"
     require_converged(solution, what)
     covariance = covariance_or_refuse(solution, what)
@@ -310,9 +306,13 @@ def _result(data: DecayData, solution: Solution, n: int) -> DecayFit:
         )
     estimates = Estimates(solution.names, values, covariance)
     slowest = estimates[f"lifetime_s_{n}"]
-    if float(data.edges_s[-1]) - estimates["start_s"] < 4.0 * slowest:
+    if data.response is not None and float(np.sum(data.response)) < float(counts.sum()):
+        warnings.append(
+            "the measured response holds fewer counts than the decay: its own noise is not in the errors"
+        )
+    if data.period_s is None and float(data.edges_s[-1]) - estimates["start_s"] < 4.0 * slowest:
         warnings.append(f"window ends before 4 lifetimes of {slowest * 1e9:.3g} ns: the slowest is uncertain")
-    return DecayFit(n, estimates, goodness, (*warnings, *estimates.degenerate_pairs()))
+    return DecayFit(n, estimates, goodness, (*warnings, *estimates.degenerate_pairs()), bic)
 
 
 def _fastest_first(values: Array, covariance: Array, n: int) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.emission.response import FWHM_PER_SIGMA, normal_step
-from labctl.fitting.decay_fit import in_bins
+from labctl.fitting.decay_model import in_bins
 from labctl.fitting.estimates import (
     Estimates,
     Goodness,

@@ -24,6 +24,7 @@ class DecayCurve:
         photons: Photons of the channel, in and outside the range.
         live_ps: Live time of the record.
         first_only: Only the first photon after each pulse was counted (start-stop).
+        shortest_period_ps: Shortest distance of two pulses; 0 if not known.
     """
 
     first_ps: float
@@ -33,6 +34,15 @@ class DecayCurve:
     photons: int
     live_ps: int
     first_only: bool
+    shortest_period_ps: int = 0
+
+    @property
+    def period_ps(self) -> float | None:
+        """Distance of the pulses, where they are regular to 2 % (pulses may be missing)."""
+        if self.pulses < 2 or not self.shortest_period_ps:
+            return None
+        mean = self.live_ps / self.pulses
+        return mean if self.shortest_period_ps > 0.98 * mean else None
 
     @property
     def delay_ps(self) -> NDArray[np.float64]:
@@ -101,8 +111,8 @@ class DecayHistogram:
         self._delay = photon_delay_ps
         self._first_only = first_only
         self._counts = np.zeros(range_ps // bin_ps, np.int64)
-        # Last pulse, whether there is one, whether its first photon came, pulses, photons.
-        self._state = np.zeros(5, np.int64)
+        # Last pulse, whether there is one, whether its first photon came, pulses, photons, shortest period.
+        self._state = np.zeros(6, np.int64)
         self._pieces = Pieces(range_ps)
         self._waiting: tuple[NDArray[np.int64], NDArray[np.int32]] = (
             np.empty(0, np.int64),
@@ -136,6 +146,7 @@ class DecayHistogram:
             int(self._state[4]),
             self._pieces.present().duration_ps,
             self._first_only,
+            int(self._state[5]),
         )
 
     def _take(self, stamps: NDArray[np.int64], channels: NDArray[np.int32], end_ps: int) -> None:
@@ -186,10 +197,13 @@ def _count_delays(
     last, known, used = state[0], state[1], state[2]
     pulses = i64(0)
     photons = i64(0)
+    shortest = state[5]
     n = u64(len(counts))
     for i in range(u64(len(stamps))):
         channel = channels[i]
         if channel == pulse:
+            if known == 1 and (shortest == 0 or stamps[i] - last < shortest):
+                shortest = stamps[i] - last
             last = stamps[i]
             known = 1
             used = 0
@@ -204,3 +218,4 @@ def _count_delays(
     state[0], state[1], state[2] = last, known, used
     state[3] += pulses
     state[4] += photons
+    state[5] = shortest

@@ -200,14 +200,78 @@ def test_decays_of_tags_and_of_exports(
         capsys, "decay", str(tmp_path / "uv"), "--channels", "laser,spad", "--range-ns", "100"
     )
     assert code == 0
-    assert result["curves"] == [{"label": "uv", "photons": 100, "pulses": 100}]
+    (curve,) = result["curves"]  # type: ignore[misc]
+    assert (curve["label"], curve["photons"], curve["pulses"], curve["fit"]) == ("uv", 100, 100, None)
     table = np.genfromtxt(tmp_path / "uv_decay.csv", delimiter=",", skip_header=1)[:, 2]
     np.testing.assert_array_equal(table, np.histogram(photons - pulses, np.arange(0, 100_001, 100))[0])
     assert run(capsys, "decay", str(tmp_path / "uv"), "--channels", "9,4", "--bin-ps", "7")[0] == 2
     assert run(capsys, "decay", str(tmp_path / "uv"), "--channels", "9,5")[0] == 2
     if EXPORT.exists():
         code, result, _ = run(capsys, "decay", str(EXPORT))
-        assert (code, result["curves"]) == (0, [{"label": "15 wt% in mCP", "photons": 170_813, "pulses": 0}])
+        (curve,) = result["curves"]  # type: ignore[misc]
+        assert (code, curve["label"], curve["photons"]) == (0, "15 wt% in mCP", 170_813)
+
+
+@pytest.fixture
+def start_stop(tmp_path: Path) -> tuple[Path, Path]:
+    """0.5 photons of 2 ns per laser pulse through a response of 0.3 ns, and that response alone."""
+    generator = np.random.Generator(np.random.PCG64(9))
+    pulses = np.arange(100_000, dtype=np.int64) * 50_000
+    folders = []
+    for name, lifetime_ps, mean in (("uv", 2000.0, 0.5), ("irf", 0.0, 0.2)):
+        photons = np.repeat(pulses, generator.poisson(mean, len(pulses))).astype(float)
+        photons += 3000 + generator.exponential(300.0, len(photons))
+        photons += generator.exponential(lifetime_ps, len(photons)) if lifetime_ps else 0.0
+        stray = generator.random(500) * float(pulses[-1])
+        stamps = np.concatenate([pulses, photons.astype(np.int64), stray.astype(np.int64)])
+        order = np.argsort(stamps, kind="stable")
+        channels = np.repeat(np.array([9, 4], np.int32), [len(pulses), len(photons) + 500])[order]
+        with TagWriter(tmp_path / name, channels={"laser": 9, "spad": 4}, attributes={}) as writer:
+            writer.write(TagChunk(stamps[order], channels, 0, len(pulses) * 50_000))
+        folders.append(tmp_path / name)
+    return folders[0], folders[1]
+
+
+def test_the_lifetime_follows_with_measured_response_and_pile_up(
+    start_stop: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record, response = map(str, start_stop)
+    words = ["--channels", "laser,spad", "--range-ns", "60", "--first-only", "--lifetimes", "1"]
+    code, result, said = run(capsys, "decay", record, *words, "--response", response)
+    assert code == 0 and (tmp_path / "uv_decay.png").exists()
+    fit = result["curves"][0]["fit"]  # type: ignore[index]
+    (lifetime,) = fit["lifetimes_ns"]
+    assert lifetime["value"] == pytest.approx(2.0, abs=4 * lifetime["error"])
+    assert lifetime["error"] < 0.03
+    assert fit["goodness"]["p_value"] > 1e-3
+    assert "first photons only" in said and "one every 50 ns" in said
+    # The table of the response serves as well as its tags.
+    table = tmp_path / "irf.csv"
+    assert run(capsys, "decay", response, *words[:-2], "--out", str(table))[0] == 0
+    again = run(capsys, "decay", record, *words, "--response", str(table))[1]
+    assert again["curves"][0]["fit"]["lifetimes_ns"][0] == pytest.approx(lifetime)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lifetimes", "0"], "a number from 1 to 4, or auto"),
+        (["--response-sigma-ps", "50"], "say --lifetimes N"),
+        (["--lifetimes", "1", "--response-sigma-ps", "-1"], "must be positive"),
+        (["--lifetimes", "1", "--response", "absent"], "no such file"),
+        (["--lifetimes", "1", "--fit-from-ns", "200"], "leave no bin"),
+        (["--lifetimes", "1", "--out", "absent/x.csv"], "does not exist"),
+    ],
+)
+def test_wrong_options_of_a_decay_are_told(
+    options: list[str], message: str, start_stop: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, result, _ = run(capsys, "decay", str(start_stop[1]), "--channels", "laser,spad", *options)
+    assert code == 2 and message in str(result["error"])
 
 
 def test_the_response_of_two_counters_is_measured_and_the_rig_file_takes_it(

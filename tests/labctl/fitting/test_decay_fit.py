@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labctl.fitting.decay_fit import DecayData, DecayFit, decay_model, fit_decay
+from labctl.fitting.decay_fit import DecayData, DecayFit, fit_decay
+from labctl.fitting.decay_model import decay_model
 from labctl.fitting.refusal import FitRefused
 
 TRPL = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "edinburgh_trpl_export.csv"
@@ -25,6 +26,10 @@ def test_lifetimes_of_the_ultraviolet_sample():
     assert fit.lifetime_s(2).agrees_with(2.40e-9, sigmas=3.5)
     assert fit.weight(1).agrees_with(0.51, sigmas=3.5) and fit.weight(2).agrees_with(0.49, sigmas=3.5)
     assert fit.weight(1).error == pytest.approx(fit.weight(2).error)
+    # The mean delay is known far better than the parts that it is made of.
+    mean = fit.mean_lifetime_s()
+    assert mean.agrees_with(0.51 * 1.29e-9 + 0.49 * 2.40e-9, sigmas=3.5)
+    assert mean.error < 0.3 * fit.lifetime_s(1).error
     assert fit.estimates.value("response_sigma_s").agrees_with(80e-12, sigmas=3.5)
     assert fit.goodness.p_value > 1e-3
 

@@ -1,0 +1,94 @@
+"""Photons of a decay in bins: lifetimes through the response, a background, light of earlier pulses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.emission.response import exponential, normal_step
+
+Array = NDArray[np.float64]
+
+_MOST_EARLIER = 100
+
+
+def decay_model(
+    edges_s: Array, response: Array | None, theta: Array, n: int, period_s: float | None = None
+) -> tuple[Array, Array]:
+    """Expected photons and Jacobian.
+
+    Args:
+        edges_s: Bin edges (m + 1,).
+        response: Measured response (m,), normalised; None for a Gaussian.
+        theta: background, counts, start, sigma, then n lifetimes, then n - 1 weights.
+        n: Number of lifetimes.
+        period_s: Distance of the pulses; light of earlier ones is added.
+
+    Returns:
+        Counts (m,) and Jacobian (m, p).
+    """
+    background, total, start, sigma = (float(x) for x in theta[:4])
+    lifetimes, weights = theta[4 : 4 + n], theta[4 + n :]
+    shares = np.append(weights, 1.0 - weights.sum())
+    # Counts of a measured response lie on average in the middle of their bins.
+    middle = 0.0 if response is None else 0.5 * float(edges_s[1] - edges_s[0])
+    x = edges_s - start - middle
+    width = sigma if response is None else 0.0
+    parts = [_with_earlier(x, float(lifetime), width, response, period_s) for lifetime in lifetimes]
+    shape = sum(share * part[0] for share, part in zip(shares, parts, strict=True))
+    jacobian = np.empty((edges_s.size - 1, theta.size))
+    jacobian[:, 0], jacobian[:, 1] = 1.0, shape
+    jacobian[:, 2] = total * sum(share * part[1] for share, part in zip(shares, parts, strict=True))
+    jacobian[:, 3] = total * sum(share * part[3] for share, part in zip(shares, parts, strict=True))
+    for i in range(n):
+        jacobian[:, 4 + i] = total * shares[i] * parts[i][2]
+        if i < n - 1:
+            jacobian[:, 4 + n + i] = total * (parts[i][0] - parts[-1][0])
+    return background + total * np.asarray(shape), jacobian
+
+
+def _with_earlier(
+    x: Array, lifetime_s: float, sigma_s: float, response: Array | None, period_s: float | None
+) -> list[Array]:
+    """As :func:`in_bins`, with the light of earlier pulses down to exp(-30)."""
+    parts = in_bins(x, lifetime_s, sigma_s, response)
+    if period_s is not None:
+        for k in range(1, min(math.ceil(30.0 * lifetime_s / period_s), _MOST_EARLIER) + 1):
+            earlier = in_bins(x + k * period_s, lifetime_s, sigma_s, response)
+            parts = [part + more for part, more in zip(parts, earlier, strict=True)]
+    return parts
+
+
+def in_bins(x: Array, lifetime_s: float, sigma_s: float, response: Array | None = None) -> list[Array]:
+    """Share of a decay in each bin; its derivatives by start, lifetime and sigma.
+
+    Args:
+        x: Bin edges relative to the start (n + 1,).
+        lifetime_s: Lifetime.
+        sigma_s: Standard deviation of a Gaussian response, may be 0.
+        response: Measured response (n,) to convolve with.
+
+    With the cumulative C = Phi(x/s) - E(x):  dC/dx = E/T,  dC/dT = -E (x/T^2 - s^2/T^3) - G s^2/T^2,
+    dC/ds = -E s/T^2 + G s/T  (the slopes of Phi and E at the rise combine).
+    """
+    T, s = lifetime_s, sigma_s
+    if s == 0.0:
+        tail = np.where(x >= 0.0, np.exp(-np.maximum(x, 0.0) / T), 0.0)
+        cumulative, gauss = np.where(x >= 0.0, 1.0 - tail, 0.0), np.zeros_like(x)
+    else:
+        tail = exponential(x, T, s)
+        cumulative = normal_step(x, s) - tail
+        gauss = np.exp(-0.5 * np.square(x / s)) / (s * math.sqrt(2.0 * math.pi))
+    by_lifetime = -tail * (x / T**2 - s**2 / T**3) - gauss * s**2 / T**2
+    by_sigma = -tail * s / T**2 + gauss * s / T
+    parts = [np.diff(cumulative), -np.diff(tail / T), np.diff(by_lifetime), np.diff(by_sigma)]
+    return parts if response is None else [_convolved(part, response) for part in parts]
+
+
+def _convolved(piece: Array, response: Array) -> Array:
+    """Piece with the measured response, both in bins; the response's own bin 0 is time 0."""
+    size = 2 * piece.size
+    spectrum = np.fft.rfft(piece, size) * np.fft.rfft(response, size)
+    return np.asarray(np.fft.irfft(spectrum, size)[: piece.size])
