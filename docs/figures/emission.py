@@ -18,6 +18,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from labctl.cli.emission_figure import draw_population
 from labctl.emission.cascade import burst_statistics, dot_statistics, simulate_cascade
 from labctl.emission.components import (
     decay_per_s,
@@ -39,6 +40,7 @@ from labctl.emission.lattice import (
     rate_exponent_K,
     rate_ratio,
 )
+from labctl.emission.population import population
 from labctl.emission.sample import load_sample
 
 FOLDER = Path(__file__).parent
@@ -161,6 +163,19 @@ def samples() -> None:
     save(figure, "samples")
 
 
+def ten_samples() -> None:
+    """The ten X-ray samples, as ``labctl emission --population`` draws them."""
+    members = population()
+    draw_population(
+        FOLDER / "emission-population.png",
+        "Ten X-ray samples, 80 K",
+        members,
+        [sample.emission(80.0) for sample in members],
+        temperature_K=80.0,
+        spot_um=50.0,
+    )
+
+
 def lattice() -> None:
     """Disorder, rate ratio and exponents over materials (second paper)."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6))
@@ -273,5 +288,14 @@ def cascade() -> None:
 
 
 if __name__ == "__main__":
-    for draw in (coupled_dots, literal_formula, shapes, samples, lattice, phase_diagrams, cascade):
+    for draw in (
+        coupled_dots,
+        literal_formula,
+        shapes,
+        samples,
+        ten_samples,
+        lattice,
+        phase_diagrams,
+        cascade,
+    ):
         draw()

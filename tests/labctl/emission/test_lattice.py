@@ -137,6 +137,15 @@ def test_cspbbr3_of_8_nm_has_the_exponent_measured_under_uv():
     assert rate_exponent_K(load_material("CsPbBr3"), 8.0) == pytest.approx(40.5, abs=0.2)
 
 
+def test_no_size_of_dot_reaches_the_exponent_of_the_x_ray_lifetimes():
+    """Far larger than its coherent volume, a dot has N ~ sigma^-3: A_X = 3 ln(sigma_300 / sigma_80) / ..."""
+    material = load_material("CsPbBr3")
+    cold, warm = disorder_eV(material, [80.0, 300.0])
+    ceiling = 3 * math.log(warm / cold) / (1 / 80 - 1 / 300)
+    assert rate_exponent_K(material, 1e5) == pytest.approx(ceiling, rel=1e-6)
+    assert ceiling < exponent_from_lifetimes_K(0.90e-9, 80, 3.35e-9, 300)
+
+
 def test_perovskites_respond_to_cooling_and_cdse_does_not():
     exponents = {name: float(rate_exponent_K(load_material(name), 8.0)) for name in PEROVSKITES}
     assert min(exponents.values()) > 30
