@@ -16,7 +16,7 @@ from labctl import __version__
 from labctl.cli.output import Output
 from labctl.errors import InputError
 
-COMMANDS = ("sweep", "run", "runs", "fit", "correlate", "tags", "check", "devices", "emission")
+COMMANDS = ("sweep", "run", "runs", "fit", "correlate", "tags", "edinburgh", "check", "devices", "emission")
 
 DONE, FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
 

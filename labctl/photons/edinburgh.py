@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from labctl.errors import InputError
 from labctl.photons.decay import DecayCurve
+from labctl.spectra.reduction import Spectrum
 
 _TIME_UNITS_PS = {"s": 1e12, "ms": 1e9, "us": 1e6, "µs": 1e6, "μs": 1e6, "ns": 1e3, "ps": 1.0}
 
@@ -59,6 +60,59 @@ class EdinburghScan:
         return DecayCurve(
             float(self.x[0]) * unit, step * unit, whole.astype(np.int64), 0, int(whole.sum()), 0, False
         )
+
+
+def as_spectrum(scan: EdinburghScan) -> Spectrum:
+    """An emission scan as a spectrum for the fits.
+
+    Counts of a photon counter have the variance of their number. Counts that a correction or an average has
+    scaled are no whole numbers: their variance per count follows from the scatter between neighbouring points
+    (second differences of a smooth curve have 6 times the variance of one point).
+
+    Raises:
+        InputError: Not a scan over wavelength, fewer than 10 points, or positions that do not rise or fall.
+    """
+    name = scan.label or "curve"
+    if scan.x_quantity.lower() != "wavelength" or scan.x_unit.lower() != "nm":
+        raise InputError(f"{name}: {scan.kind} over {scan.x_quantity} is not a spectrum")
+    if len(scan.x) < 10:
+        raise InputError(f"{name}: {len(scan.x)} points are too few for a fit")
+    order = np.argsort(scan.x)
+    wavelength, counts = scan.x[order], scan.counts[order]
+    if (np.diff(wavelength) <= 0).any() or wavelength[0] <= 0:
+        raise InputError(f"{name}: its wavelengths are not all different and positive")
+    notes: tuple[str, ...] = ()
+    per_count = 1.0
+    if np.abs(counts - np.rint(counts)).max() > 1e-6:
+        bend = counts[2:] - 2 * counts[1:-1] + counts[:-2]
+        # The median of a squared Gaussian is 0.4549 of its mean.
+        mean = (counts[2:] + counts[1:-1] + counts[:-2]) / 3
+        per_count = float(np.median(bend**2 / np.maximum(mean, 1e-9 * counts.max()))) / (6 * 0.4549)
+        per_count = max(per_count, 1e-12)
+        notes = (
+            f"{name}: corrected counts; their noise was taken from the scatter between neighbouring points "
+            f"({per_count:.3g} per count)",
+        )
+    # An empty point has the variance of one photon, however the counts were scaled.
+    floor = np.full(len(counts), per_count**2)
+    return Spectrum(
+        wavelength_nm=wavelength,
+        counts=counts,
+        floor_variance=floor,
+        variance_per_count=np.full(len(counts), per_count),
+        valid=np.ones(len(counts), dtype=np.bool_),
+        exposure_s=_seconds(scan.header.get("dwell time", "")),
+        n_frames=1,
+        n_cosmic=0,
+        n_saturated=0,
+        response=np.ones(len(counts)),
+        notes=notes,
+    )
+
+
+def _seconds(text: str) -> float:
+    number = _number(text.strip().removesuffix("s").strip())
+    return number if number is not None and number > 0 else 1.0
 
 
 def read_edinburgh(path: str | Path) -> list[EdinburghScan]:

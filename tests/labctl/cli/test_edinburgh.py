@@ -1,0 +1,72 @@
+"""`labctl edinburgh`: spectra of known peaks are shown, converted and fitted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labctl.cli.main import main
+
+EXPORT = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "edinburgh_trpl_export.csv"
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """Two emission scans: two peaks as raw counts, and one peak as corrected counts (scaled by 0.0137)."""
+    generator = np.random.Generator(np.random.PCG64(3))
+    nm = np.arange(440.0, 620.5, 0.5)
+    energy = 1239.841984 / nm
+
+    def light(fraction: float) -> np.ndarray:
+        first = np.exp(-0.5 * ((energy - 2.45) / 0.045) ** 2) / 0.045
+        second = np.exp(-0.5 * ((energy - 2.36) / 0.060) ** 2) / 0.060
+        whole = ((1 - fraction) * first + fraction * second) * energy**2
+        return np.asarray(whole / whole.max())
+
+    raw = generator.poisson(20_000 * light(0.5) + 30)
+    corrected = generator.poisson(5000 * light(0.0) + 30) * 0.0137
+    head = "Labels,80 K,300 K,\nType,Emission Scan,Emission Scan,\nFixed/Offset,375.00,380.00,\n"
+    head += "Xaxis,Wavelength,Wavelength,\nYaxis,Counts,Counts,\n\n"
+    rows = "".join(f"{x:.2f},{a:.8E},{b:.8E},\n" for x, a, b in zip(nm, raw, corrected, strict=True))
+    path = tmp_path / "emission.csv"
+    path.write_text(head + rows, encoding="utf-8")
+    return path
+
+
+def test_peaks_of_emission_scans_come_back_within_their_errors(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "t.csv"
+    assert main(["edinburgh", str(export), "--peaks", "auto", "--out", str(table), "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["curves"]
+    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+    truth = [(2.45, 0.045, 0.5), (2.36, 0.060, 0.5)]
+    for peak, (energy, sigma, share) in zip(first["fit"]["peaks"], truth, strict=True):
+        for key, true in (("energy_eV", energy), ("sigma_eV", sigma), ("share", share)):
+            assert peak[key]["value"] == pytest.approx(true, abs=4 * peak[key]["error"]), key
+            assert peak[key]["error"] < 0.03 * true
+    (peak,) = second["fit"]["peaks"]
+    assert peak["energy_eV"]["value"] == pytest.approx(2.45, abs=4 * peak["energy_eV"]["error"])
+    # The noise of corrected counts is found from the data: chi2 is about its degrees of freedom.
+    assert second["fit"]["goodness"]["chi2"] / second["fit"]["goodness"]["dof"] == pytest.approx(1, abs=0.35)
+    lines = table.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "curve,kind,quantity,unit,x,counts" and len(lines) == 1 + 2 * 361
+    assert lines[1].startswith("80 K,Emission Scan,Wavelength,nm,440,")
+
+
+def test_curves_are_listed_with_their_excitation(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["edinburgh", str(export)]) == 0
+    said = capsys.readouterr().out
+    assert "80 K: Emission Scan, 361 points from 440 to 620 nm" in said and "fixed/offset 380.00" in said
+    assert main(["edinburgh", str(export), "--peaks", "9"]) == 2
+    assert main(["edinburgh", str(tmp_path / "absent.csv")]) == 2
+    assert "no such file" in capsys.readouterr().err
+    if EXPORT.exists():
+        assert main(["edinburgh", str(EXPORT), "--peaks", "1"]) == 2
+        assert "labctl tags decay" in capsys.readouterr().err
