@@ -18,7 +18,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from labctl.emission.components import Emission
-from labctl.emission.sample import Sample, load_sample
+from labctl.emission.population import find_sample
+from labctl.emission.sample import Sample
 from simulators.world import Conditions, WorldView
 
 CU_K_EDGE_kV = 8.98
@@ -75,4 +76,4 @@ def fibre_photons(world: WorldView, conditions: Conditions) -> tuple[Emission, f
 
 @lru_cache(maxsize=16)
 def _sample(name: str) -> Sample:
-    return load_sample(name)
+    return find_sample(name)

@@ -53,6 +53,7 @@ class SimulationSettings(_Table):
         seed: Seed of all noise.
         sample: Name of the sample under the beam.
         excitation: What excites it.
+        photon_statistics: Law of the number of photons per X-ray (``simulators.photon_source``).
         control_port: TCP port of the world's control; 0 takes a free one.
         linkam_port: TCP port of the cryostage's controller.
         spellman_port: TCP port of the X-ray supply.
@@ -68,6 +69,7 @@ class SimulationSettings(_Table):
     seed: int = Field(default=1, ge=0, lt=2**63)
     sample: str = "xray-A"
     excitation: Literal["xray", "uv"] = "xray"
+    photon_statistics: Literal["poisson", "geometric", "cascade"] = "poisson"
     control_port: PortNumber = 0
     linkam_port: PortNumber = 0
     spellman_port: PortNumber = 0

@@ -10,7 +10,8 @@ from drivers.clock import Clock
 from drivers.light_path.kymera_flipper import KymeraFlipperSettings
 from drivers.operator import Operator
 from labctl.config import RigConfig
-from labctl.emission.sample import SampleError, load_sample
+from labctl.emission.population import find_sample
+from labctl.emission.sample import SampleError
 from labctl.errors import InputError
 from labctl.rig.rig import Rig
 from labctl.store.truth import true_values
@@ -56,10 +57,11 @@ class Simulation:
             table["seed"] = seed
         settings = config.source.validate(SimulationSettings, table, ["simulation"])
         try:
-            self._sample = load_sample(sample)
+            self._sample = find_sample(sample)
         except SampleError as error:
             raise InputError(f"sample: {error}") from None
         self.seed = settings.seed
+        self._statistics = settings.photon_statistics
         self._changes: dict[str, str | int] = {
             "seed": settings.seed,
             "sample": sample,
@@ -80,7 +82,7 @@ class Simulation:
         except SimulatedRigError as error:
             raise InputError(str(error)) from None
         addresses = {kind: where for kind, where in simulated.addresses.items() if kind != "control"}
-        vendors: dict[str, Any] = {"time_tagger": vendor_module(simulated.link)}
+        vendors: dict[str, Any] = {"time_tagger": vendor_module(simulated.link, statistics=self._statistics)}
         if self._config.instruments["cryostage"].driver == "linkam-sdk":
             vendors["cryostage"] = SimulatedSdk(simulated.link)
         return Rig(

@@ -56,13 +56,14 @@ def true_curve(sample: str, recorded: Sequence[tuple[float, Mapping[str, Any]]])
         Temperature in K and true values, coldest first; the recorded points where the sample's file
         cannot be used.
     """
-    from labctl.emission.sample import SampleError, load_sample
+    from labctl.emission.population import find_sample
+    from labctl.emission.sample import SampleError
 
     known = sorted(recorded, key=lambda item: item[0])
     if len(known) < 2:
         return list(known)
     try:
-        light = load_sample(sample)
+        light = find_sample(sample)
         if not all(_same(true_values(light.emission(kelvin)), values) for kelvin, values in known):
             return list(known)
         low, high = known[0][0], known[-1][0]

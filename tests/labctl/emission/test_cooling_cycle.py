@@ -77,6 +77,12 @@ def test_the_simulated_rig_shows_the_cycle_that_its_sample_is_in():
     assert light != load_sample("xray-A").emission(80.0)
 
 
+def test_the_simulated_rig_takes_any_member_of_the_population():
+    seen = Conditions(0.0, 1.0, 80.0, 40.0, 300.0, "counters")
+    light, _ = emission_now(World(sample="xray-07@2"), seen)
+    assert light == find_sample("xray-07").in_cycle(2).emission(80.0)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
