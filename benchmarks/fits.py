@@ -17,6 +17,7 @@ import time
 import numpy as np
 from scipy import optimize, special
 
+from labctl.fitting.blinding import Blinding
 from labctl.fitting.live import LiveG2Fit
 from labctl.fitting.live_kernel import fit_growing
 from labctl.fitting.pair_model import PairModel
@@ -79,6 +80,46 @@ def record(mean_accidentals):
     length = 1e10 * BIN_PS / (mean_accidentals / n_blocks)
     duration = np.full(n_blocks, round(length), np.int64)
     return PairBlocks(WINDOW_PS, BIN_PS, pairs, tags, tags, duration), lag_ns
+
+
+def blinded_record(mu, xrays_per_s=1e6):
+    """A drawn histogram of counters that are blind for 77 ns after each count; 1e6 pairs of bursts."""
+    rng = np.random.default_rng(8)
+    n, n_blocks = 2 * WINDOW_PS // BIN_PS, 50
+    seen = -np.expm1(-mu)
+    duration_s = 1e6 / (xrays_per_s * seen**2)
+    rate = xrays_per_s * seen
+    edges = (-WINDOW_PS + BIN_PS * np.arange(n + 1) - 0.5) * 1e-12
+    model = PairModel(
+        edges, np.full(n, rate**2 * duration_s * BIN_PS * 1e-12), 2, blinding=Blinding((rate, rate), 77e-9)
+    )
+    expected = model(np.array([1.0, 1.0 / xrays_per_s, *TRUTH[2:] * SCALE[2:]]))[0]
+    pairs = rng.poisson(expected / n_blocks, (n_blocks, n)).astype(np.uint64)
+    tags = np.full(n_blocks, round(rate * duration_s / n_blocks), dtype=np.int64)
+    length = np.full(n_blocks, round(duration_s / n_blocks * 1e12), np.int64)
+    return PairBlocks(WINDOW_PS, BIN_PS, pairs, tags, tags, length)
+
+
+def dead_time(repeats):
+    """The live fit with its dead-time correction, whose number of exponentials grows with the brightness."""
+    print("\nlive fit with dead time, warm, 1e6 pairs")
+    for mu in (0.05, 0.25, 1.0, 2.5):
+        pairs = blinded_record(mu)
+        live = LiveG2Fit(57e-12, free_response=True)
+        in_use = LiveG2Fit(57e-12, fraction=Value(0.56, 0.005))
+        for name, fit in (("7 free", live), ("share prior, response held", in_use)):
+            fit.update(pairs.select(range(49)))
+            remembered = fit._last.copy()
+
+            def warm(pairs=pairs, fit=fit, remembered=remembered):
+                fit._last = remembered
+                return fit.update(pairs)
+
+            ms, result = timed(warm, repeats)
+            print(
+                f"mu {mu:4.2f}, {name:30s} {ms:7.2f} ms, {result.steps} steps   {result.mu:.4f}   "
+                f"{result.tau_fast_s.scaled(1e9)}   {result.tau_slow_s.scaled(1e9)}"
+            )
 
 
 def timed(function, repeats):
@@ -149,13 +190,15 @@ def contestants(pairs, lag_ns):
             counts,
             edges,
             accidentals,
+            np.zeros(2),
+            0.0,
             np.empty((7, 7)),
             60,
         )
         assert ok
         return theta / SCALE
 
-    live, part = LiveG2Fit(57e-12, free_response=True), pairs.select(range(49))
+    live, part = LiveG2Fit(57e-12, free_response=True, dead_time_s=0.0), pairs.select(range(49))
     live.update(part)
     remembered = live._last.copy()
 
@@ -163,17 +206,20 @@ def contestants(pairs, lag_ns):
         live._last = remembered
         return live.update(pairs).estimates.values / SCALE
 
-    pinned = LiveG2Fit(57e-12, fraction=Value(0.56, 0.005))
-    pinned.update(part)
-    remembered_pinned = pinned._last.copy()
+    def in_use(dead_time_s):
+        pinned = LiveG2Fit(57e-12, fraction=Value(0.56, 0.005), dead_time_s=dead_time_s)
+        pinned.update(part)
+        remembered_pinned = pinned._last.copy()
 
-    def live_pinned():
-        pinned._last = remembered_pinned
-        return pinned.update(pairs).estimates.values / SCALE
+        def live_pinned():
+            pinned._last = remembered_pinned
+            return pinned.update(pairs).estimates.values / SCALE
+
+        return live_pinned
 
     return {
         "labctl live, warm": live_warm,
-        "labctl live, warm, share prior, response held": live_pinned,
+        "labctl live, warm, share prior, response held": in_use(0.0),
         "labctl compiled loop, cold": compiled_cold,
         "labctl solver (numpy), cold": solver,
         "scipy least_squares": least_squares,
@@ -204,6 +250,7 @@ def main():
                 f"{name:45s} {ms:7.2f}   {theta[3]:.4f}    {theta[4]:.4f}   {theta[2]:.3f}   "
                 f"{scores[name] - best:8.3f}"
             )
+    dead_time(repeats)
 
 
 if __name__ == "__main__":

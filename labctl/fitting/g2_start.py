@@ -68,7 +68,8 @@ def first_guess(edges_s: Array, counts: Array, accidentals: Array, sigma_s: floa
         gain, contrast = _one_parameter(counts, level * accidentals, shape)
         if gain > best[0]:
             best = (gain, float(lifetime), contrast)
-    return np.array([max(best[2], 1e-15), delay, best[1]])
+    # The scan's shapes are relative to the level, the contrast is not.
+    return np.array([max(level * best[2], 1e-15), delay, best[1]])
 
 
 def _one_parameter(counts: Array, base: Array, shape: Array) -> tuple[float, float]:

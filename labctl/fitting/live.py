@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.blinding import Blinding
 from labctl.fitting.estimates import Estimates
+from labctl.fitting.g2_fit import SPAD_DEAD_TIME_S
 from labctl.fitting.g2_start import first_guess, require_pairs
+from labctl.fitting.histogram import Histogram
 from labctl.fitting.live_kernel import N_PARAMETERS, fit_growing
 from labctl.fitting.pair_model import TWO_LIFETIMES
 from labctl.fitting.refusal import FitRefused
@@ -29,16 +32,20 @@ class LiveG2:
     """A converged fit of a growing histogram.
 
     Args:
-        estimates: Parameters as in ``pair_model.TWO_LIFETIMES``; errors from counting times 1 + mu.
+        estimates: Parameters as in ``pair_model.TWO_LIFETIMES``; errors from counting, times 1 + mu where no
+            dead time leaves one photon per burst.
         mu: Detected photons per burst and detector.
         steps: Trials that it took.
         at_bound: Parameters on a bound.
+        dead_time_corrected: Whether the model describes counters that are blind for longer than a burst.
+            Without, lifetimes come out short by some 30 mu percent where they are.
     """
 
     estimates: Estimates
     mu: float
     steps: int
     at_bound: tuple[str, ...]
+    dead_time_corrected: bool
 
     @property
     def tau_fast_s(self) -> Value:
@@ -51,17 +58,35 @@ class LiveG2:
         return self.estimates.value("lifetime_slow_s")
 
 
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """Where the compiled loop ended from one start; ``inside`` and ``edge`` flag parameters (7,)."""
+
+    converged: bool
+    objective: float
+    steps: int
+    theta: Array
+    information: Array
+    inside: NDArray[np.bool_]
+    edge: NDArray[np.bool_]
+    mu: float
+    dead_time: bool
+
+
 class LiveG2Fit:
     """Fits the histogram of one point again and again as it grows.
 
-    Without dead-time correction and with errors from counting: for the eye. The stored result comes from
-    ``g2_fit``. A fit that does not converge is not reported; the next one starts from scratch.
+    The model of ``g2_fit``, with errors from counting: for the eye; the stored result comes from there. A fit
+    that does not converge is not reported; the next one starts from scratch.
 
     Args:
         response_sigma_s: Timing response, from the calibration.
+        dead_time_s: Dead time of the counters, for which the fit corrects where it is longer than the
+            bursts (:attr:`LiveG2.dead_time_corrected`); 0 for none.
         fraction: Coupled share of the light where a spectrum gave one; its error is the prior.
         delay_s: Delay between the counters where it is known.
         free_response: Fit the timing response as well.
+        single: All light is uncoupled: one lifetime, the slow one. ``fraction`` is not used.
     """
 
     def __init__(
@@ -71,13 +96,18 @@ class LiveG2Fit:
         fraction: Value | None = None,
         delay_s: float | None = None,
         free_response: bool = False,
+        dead_time_s: float = SPAD_DEAD_TIME_S,
+        single: bool = False,
     ) -> None:
         self._sigma_s = response_sigma_s
-        self._fraction = fraction
+        self._dead_time_s = dead_time_s
+        self._fraction = Value(0.0, 0.0) if single else fraction
         self._delay_s = delay_s
         self._fixed = np.zeros(N_PARAMETERS, dtype=np.bool_)
         self._fixed[5] = delay_s is not None
         self._fixed[6] = not free_response
+        # Without coupled light nothing depends on its lifetime.
+        self._fixed[2] = self._fixed[3] = single
         self._last: Array | None = None
 
     def update(self, pairs: PairBlocks) -> LiveG2 | None:
@@ -86,56 +116,68 @@ class LiveG2Fit:
             require_pairs(pairs, self._sigma_s)
         except FitRefused:
             return None
-        counts, accidentals = pairs.total().astype(np.float64), pairs.expected()
-        centre = pairs.lag_ps * 1e-12
-        half = 0.5e-12 * pairs.bin_ps
-        edges = np.append(centre - half, centre[-1] + half)
-        low, high = self._bounds(edges)
-        prior, precision = self._priors()
+        histogram = Histogram(pairs)
+        counts, accidentals, edges = histogram.counts, histogram.accidentals, histogram.edges_s
+        best: _Attempt | None = None
         for start in self._starts(edges, counts, accidentals):
-            theta = np.clip(start, low, high)
-            information = np.empty((N_PARAMETERS, N_PARAMETERS))
-            converged, steps, _ = fit_growing(
-                theta,
-                self._fixed,
-                low,
-                high,
-                prior,
-                precision,
-                counts,
-                edges,
-                accidentals,
-                information,
-                MAX_STEPS,
-            )
-            if converged:
-                return self._accepted(theta, information, pairs, steps, (theta <= low) | (theta >= high))
+            attempt = self._attempt(histogram, start)
+            if attempt.converged and (best is None or attempt.objective < best.objective):
+                best = attempt
+            # With lifetimes in the wrong order it may have ended in the second-best place.
+            if attempt.converged and attempt.theta[3] <= attempt.theta[4]:
+                break
         self._last = None
-        return None
+        return None if best is None else self._accepted(best)
 
-    def _accepted(
-        self, theta: Array, information: Array, pairs: PairBlocks, steps: int, edge: NDArray[np.bool_]
-    ) -> LiveG2 | None:
-        inside = np.flatnonzero(~self._fixed & ~edge)
-        live_s = float(pairs.duration_ps.sum()) * 1e-12
-        rate = 0.5 * float(pairs.start_tags.sum() + pairs.stop_tags.sum()) / live_s
-        mu = rate * float(theta[1])
-        covariance = np.zeros_like(information)
-        try:
-            inverse = inverse_information(information[np.ix_(inside, inside)])
-        except np.linalg.LinAlgError:
-            self._last = None
-            return None
-        covariance[np.ix_(inside, inside)] = inverse * (1.0 + mu) ** 2
-        if not theta[1] > _LEAST_CONTRAST_SIGMA * math.sqrt(covariance[1, 1]):
-            # No peak above the accidental pairs yet: lifetimes of nothing.
-            self._last = None
-            return None
-        self._last = theta.copy()
-        bound = tuple(
-            name for name, on_edge in zip(TWO_LIFETIMES, edge & ~self._fixed, strict=True) if on_edge
+    def _attempt(self, histogram: Histogram, start: Array) -> _Attempt:
+        low, high = self._bounds(histogram.edges_s)
+        prior, precision = self._priors()
+        theta = np.clip(start, low, high)
+        blinding = None
+        if self._dead_time_s >= 5.0 * theta[4]:
+            blinding = Blinding(histogram.rates_per_s, self._dead_time_s)
+        fixed = self._fixed.copy()
+        fixed[0] = histogram.few_accidentals(blinding, float(theta[1]))
+        theta[0] = 1.0 if fixed[0] else theta[0]
+        information = np.empty((N_PARAMETERS, N_PARAMETERS))
+        converged, steps, objective = fit_growing(
+            theta,
+            fixed,
+            low,
+            high,
+            prior,
+            precision,
+            histogram.counts,
+            histogram.edges_s,
+            histogram.accidentals,
+            np.array(histogram.rates_per_s),
+            0.0 if blinding is None else self._dead_time_s,
+            information,
+            MAX_STEPS,
         )
-        return LiveG2(Estimates(TWO_LIFETIMES, theta, covariance), mu, steps, bound)
+        edge = ((theta <= low) | (theta >= high)) & ~fixed
+        mean_rate = 0.5 * sum(histogram.rates_per_s)
+        mu = mean_rate * float(theta[1]) if blinding is None else 0.5 * sum(blinding.mu(float(theta[1])))
+        return _Attempt(
+            converged, objective, steps, theta, information, ~fixed & ~edge, edge, mu, blinding is not None
+        )
+
+    def _accepted(self, fit: _Attempt) -> LiveG2 | None:
+        inside = np.flatnonzero(fit.inside)
+        covariance = np.zeros_like(fit.information)
+        try:
+            inverse = inverse_information(fit.information[np.ix_(inside, inside)])
+        except np.linalg.LinAlgError:
+            return None
+        covariance[np.ix_(inside, inside)] = inverse * (1.0 if fit.dead_time else (1.0 + fit.mu) ** 2)
+        if not fit.theta[1] > _LEAST_CONTRAST_SIGMA * math.sqrt(covariance[1, 1]):
+            # No peak above the accidental pairs yet: lifetimes of nothing.
+            return None
+        self._last = fit.theta.copy()
+        bound = tuple(name for name, on_edge in zip(TWO_LIFETIMES, fit.edge, strict=True) if on_edge)
+        return LiveG2(
+            Estimates(TWO_LIFETIMES, fit.theta, covariance), fit.mu, fit.steps, bound, fit.dead_time
+        )
 
     def _starts(self, edges: Array, counts: Array, accidentals: Array) -> Iterator[Array]:
         """The last result; only where that fails, fresh guesses, which cost more than the fit."""

@@ -1,9 +1,9 @@
 """The lifetime fit as one compiled function, for histograms that are still growing.
 
-The same model, likelihood and convergence rule as ``g2_fit`` without dead time: Levenberg-Marquardt steps on
-the Poisson deviance with the expected information, a Gaussian prior per parameter, bounds by projection.
-Nothing of the size of the histogram is allocated per step and the interpreter's lock is not held, so
-acquisition goes on meanwhile.
+The same model, likelihood and convergence rule as ``g2_fit``: Levenberg-Marquardt steps on the Poisson
+deviance with the expected information, a Gaussian prior per parameter, bounds by projection. Nothing of the
+size of the histogram is allocated per step and the interpreter's lock is not held, so acquisition goes on
+meanwhile.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.live_blinding import expected_blinded
 from labctl.fitting.pair_kernel import bin_means
 from labctl.photons.compiled import compiled
 
@@ -24,16 +25,29 @@ N_PARAMETERS = 7
 
 
 @compiled
-def expected_pairs(theta: Array, edges: Array, accidentals: Array, parts: Array, jacobian: Array) -> None:
+def expected_pairs(
+    theta: Array,
+    edges: Array,
+    accidentals: Array,
+    rates: Array,
+    dead_time: float,
+    parts: Array,
+    jacobian: Array,
+) -> None:
     """Model and Jacobian of two lifetimes.
 
     Args:
         theta: Parameters (7,).
         edges: Bin edges in s (n + 1,).
         accidentals: Pairs without bunching (n,).
+        rates: Counts per second of start and stop (2,).
+        dead_time: Of the counters, longer than the bursts; 0 for none.
         parts: Scratch (2, 4, n).
         jacobian: Filled (8, n): derivatives by the parameters, then the model.
     """
+    if dead_time > 0.0:
+        expected_blinded(theta, edges, accidentals, rates, dead_time, jacobian)
+        return
     level, contrast, w = theta[0], theta[1], theta[2]
     fast, slow, delay, sigma = theta[3], theta[4], theta[5], theta[6]
     bin_means(edges, delay, fast, sigma, parts[0])
@@ -166,6 +180,8 @@ def fit_growing(
     counts: Array,
     edges: Array,
     accidentals: Array,
+    rates: Array,
+    dead_time: float,
     information: Array,
     max_steps: int,
 ) -> tuple[bool, int, float]:
@@ -177,6 +193,7 @@ def fit_growing(
         prior, precision: Mean and inverse variance of what is known beforehand (7,).
         counts, accidentals: Histogram and its expectation without bunching (n,).
         edges: Bin edges in s (n + 1,).
+        rates, dead_time: As in :func:`expected_pairs`.
         information: Filled with the information at the end (7, 7).
         max_steps: Trials at most.
 
@@ -188,12 +205,14 @@ def fit_growing(
     jacobian = np.empty((n_parameters + 1, counts.size))
     score, step, trial = np.empty(n_parameters), np.empty(n_parameters), np.empty(n_parameters)
     moving = np.empty(n_parameters, dtype=np.bool_)
-    expected_pairs(theta, edges, accidentals, parts, jacobian)
+    expected_pairs(theta, edges, accidentals, rates, dead_time, parts, jacobian)
     objective = deviance(counts, jacobian[n_parameters])
+    # Nothing to improve where the first guess cannot be.
+    trials = max_steps if objective < math.inf else 0
     for i in range(n_parameters):
         objective += precision[i] * (theta[i] - prior[i]) ** 2
     damping, fresh = 1e-3, True
-    for count in range(max_steps):
+    for count in range(trials):
         if fresh:
             score_and_information(counts, jacobian, score, information)
             for i in range(n_parameters):
@@ -212,7 +231,7 @@ def fit_growing(
             continue
         for i in range(n_parameters):
             trial[i] = min(max(theta[i] + step[i], low[i]), high[i])
-        expected_pairs(trial, edges, accidentals, parts, jacobian)
+        expected_pairs(trial, edges, accidentals, rates, dead_time, parts, jacobian)
         after = deviance(counts, jacobian[n_parameters])
         for i in range(n_parameters):
             after += precision[i] * (trial[i] - prior[i]) ** 2
