@@ -19,6 +19,8 @@ HELP = "show a sample's light at one temperature: components, spectrum, decay, g
 
 #: Where the papers measured; the laws of a sample are stretched beyond.
 KNOWN_K = (80.0, 300.0)
+#: Collection spots of the paper.
+KNOWN_UM = (13.0, 50.0)
 #: Raman spectra are taken to be measured at room temperature.
 RAMAN_K = 300.0
 
@@ -148,10 +150,20 @@ def _report(sample: Sample, emission: Emission, args: argparse.Namespace, out: O
             f"g2(0) at {args.xrays_per_s:g} X-rays per s through {args.response_ps:g} ps: {peak:.1f} "
             f"(contrast {contrast * 1e9:.4g} ns, {args.bursts} bursts)"
         )
-    if not KNOWN_K[0] <= args.temperature <= KNOWN_K[1]:
-        out.say(
-            f"measured from {KNOWN_K[0]:g} to {KNOWN_K[1]:g} K only: {args.temperature:g} K is extrapolated"
-        )
+    for note in _extrapolated(args):
+        out.say(note)
+
+
+def _extrapolated(args: argparse.Namespace) -> list[str]:
+    """What of the question lies beyond what was measured."""
+    notes = []
+    for what, value, (low, high), unit in (
+        ("at temperatures", args.temperature, KNOWN_K, "K"),
+        ("with collection spots", args.spot_um, KNOWN_UM, "um"),
+    ):
+        if not low <= value <= high:
+            notes.append(f"measured {what} from {low:g} to {high:g} {unit}: {value:g} {unit} is extrapolated")
+    return notes
 
 
 def _fields(sample: Sample, emission: Emission, args: argparse.Namespace, figure: Path) -> dict[str, Any]:
@@ -159,7 +171,7 @@ def _fields(sample: Sample, emission: Emission, args: argparse.Namespace, figure
         "sample": sample.name,
         "excitation": sample.excitation,
         "temperature_K": args.temperature,
-        "extrapolated": not KNOWN_K[0] <= args.temperature <= KNOWN_K[1],
+        "extrapolated": _extrapolated(args),
         "spot_um": args.spot_um,
         "components": [
             {
@@ -245,6 +257,8 @@ def _population(args: argparse.Namespace, out: Output) -> int:
         if len(values) > 1:
             spread = statistics.stdev(values)
             out.say(f"{name}: {statistics.mean(values):.3f} +- {spread:.3f} ns over {len(values)} samples")
+    for note in _extrapolated(args):
+        out.say(note)
     out.say(f"figure: {figure}")
     named = [{"sample": sample.name} | row for sample, row in zip(samples, rows, strict=True)]
     out.result({"temperature_K": args.temperature, "samples": named, "figure": str(figure)})

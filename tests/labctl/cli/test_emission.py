@@ -69,6 +69,9 @@ def test_smaller_spots_see_more_coupled_light(tmp_path, capsys):
 def test_a_temperature_that_nobody_measured_is_marked(tmp_path, capsys):
     _, text = call(capsys, "--temperature", "40", "--bursts", "cascade", "--out", str(tmp_path / "s.svg"))
     assert "40 K is extrapolated" in text.out and "cascade bursts" in text.out
+    assert "um is extrapolated" not in text.out
+    _, text = call(capsys, "--spot", "400", "--out", str(tmp_path / "s.svg"))
+    assert "400 um is extrapolated" in text.out and " K is extrapolated" not in text.out
 
 
 def test_a_raman_table_says_what_its_lattice_would_do(tmp_path, capsys):
