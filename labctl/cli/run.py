@@ -97,14 +97,16 @@ def execute(
 
 
 def _simulation(config: RigConfig, sequence: Sequence, args: argparse.Namespace) -> Simulation:
-    from labctl.emission.sample import sample_names
+    from labctl.emission.population import find_sample
+    from labctl.emission.sample import SampleError
     from labctl.rig.simulation import Simulation
 
     sample = sequence.parameters.sample.name
-    if sample not in sample_names():
-        known = ", ".join(f'"{name}"' for name in sample_names())
-        what = f"no simulated sample {sample!r}; in simulation it may be {known}"
-        raise InputError(sequence.source.complaint(["sample", "name"], what))
+    try:
+        find_sample(sample)
+    except SampleError as problem:
+        what = f"no simulated sample {sample!r}: {problem}"
+        raise InputError(sequence.source.complaint(["sample", "name"], what)) from None
     speed = config.general.simulated_speed if args.speed is None else args.speed
     return Simulation(config, sample=sample, seed=args.seed, speed=speed)
 
