@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from drivers.time_tagger.base import TagChunk
 from labctl.photons import pair_loop
 from labctl.photons.g2 import PairBlocks, bin_count
+from labctl.photons.pair_lists import PairLists
 from labctl.photons.pieces import Block, Pieces, check_chunk
-
-_TILE = 8192
 
 
 @dataclass(frozen=True)
@@ -173,16 +172,10 @@ class _PairCounter:
         self.reach_ps = max(self._start_first, self._stop_first)
         self._factor, self._shift = pair_loop.division_factor(self._span, bin_ps)
         self._histogram = np.zeros(self._span // bin_ps + pair_loop.TRASH, np.uint64)
+        self._lists = PairLists(pair.start_channel, pair.stop_channel, self.reach_ps)
+        self.forget, self.take = self._lists.forget, self._lists.take
         self._n_starts = self._n_stops = 0
         self.done: list[tuple[NDArray[np.uint64], int, int]] = []
-        self._capacity = 0
-        self._starts = self._stops = np.zeros(0, np.int64)
-        self._grow(2 * _TILE)
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin a new piece of record: no tag so far can be a partner."""
-        self._starts_filled = self._stops_filled = 1
 
     def present(self) -> tuple[NDArray[np.uint64], int, int]:
         """Histogram, starts and stops of the open block."""
@@ -193,77 +186,21 @@ class _PairCounter:
         self._histogram[:] = 0
         self._n_starts = self._n_stops = 0
 
-    def take(self, stamps: NDArray[np.int64], channels: NDArray[np.int32]) -> None:
-        """Take tags as partners without counting them."""
-        self._grow(len(stamps) + 2 * _TILE)
-        self._starts_filled, self._stops_filled = self._split(stamps, channels, 0, len(stamps))
-
     def count(self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int) -> None:
         """Count the pairs whose later tag is one of ``first:last``."""
-        while first < last:
-            fullest = max(self._starts_filled, self._stops_filled)
-            if self._capacity - fullest < _TILE:
-                self._grow(4 * self._capacity)
-            until = min(last, first + _TILE)
-            self._count_tile(stamps, channels, first, until)
-            first = until
-
-    def _count_tile(
-        self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int
-    ) -> None:
-        starts_before, stops_before = self._starts_filled, self._stops_filled
-        starts_end, stops_end = self._split(stamps, channels, first, last)
-        self._n_starts += starts_end - starts_before
-        self._n_stops += stops_end - stops_before
-        begin, now = int(stamps[first]), int(stamps[last - 1])
-        self._stops[0] = self._starts[0] = max(begin - self.reach_ps - 1, -(2**63))
-        if begin - self.reach_ps <= -(2**63):
-            raise ValueError(f"time stamp {begin} ps is too far below zero for a window of this size")
-        common = (self._span, self._bin_ps, self._factor, self._shift)
-        buffers = (self._survivors, self._slots, self._histogram)
-        pair_loop.count_pairs(
-            self._stops, self._starts_before, stops_before, stops_end, self._starts,
-            self._start_first, 1, self._offset, *common, *buffers,
-        )  # fmt: skip
-        pair_loop.count_pairs(
-            self._starts, self._stops_before, starts_before, starts_end, self._stops,
-            self._stop_first, -1, self._offset, *common, *buffers,
-        )  # fmt: skip
-        self._starts_filled = pair_loop.keep_reachable(self._starts, starts_end, now, self.reach_ps)
-        self._stops_filled = self._starts_filled
-        if not self._pair.same_channel:
-            self._stops_filled = pair_loop.keep_reachable(self._stops, stops_end, now, self.reach_ps)
-
-    def _split(
-        self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int
-    ) -> tuple[int, int]:
-        pair = self._pair
-        if pair.same_channel:
-            filled = pair_loop.split_one(
-                stamps, channels, first, last, pair.start_channel,
-                self._starts, self._starts_before, self._starts_filled,
+        for first_start, starts_end, first_stop, stops_end in self._lists.tiles(
+            stamps, channels, first, last
+        ):
+            lists = self._lists
+            self._n_starts += starts_end - first_start
+            self._n_stops += stops_end - first_stop
+            common = (self._span, self._bin_ps, self._factor, self._shift)
+            buffers = (lists.survivors, lists.slots, self._histogram)
+            pair_loop.count_pairs(
+                lists.stops, lists.starts_before, first_stop, stops_end, lists.starts,
+                self._start_first, 1, self._offset, *common, *buffers,
             )  # fmt: skip
-            return filled, filled
-        return pair_loop.split_two(
-            stamps, channels, first, last, pair.start_channel, pair.stop_channel,
-            self._starts, self._stops_before, self._starts_filled,
-            self._stops, self._starts_before, self._stops_filled,
-        )  # fmt: skip
-
-    def _grow(self, capacity: int) -> None:
-        """Make room; ``_stops_before[i]`` counts the stops that came before start i, and vice versa."""
-        if capacity <= self._capacity:
-            return
-        starts, stops = self._starts, self._stops
-        self._capacity = capacity
-        self._starts = np.zeros(capacity + 1, np.int64)
-        self._stops_before = np.zeros(capacity + 1, np.uint32)
-        self._starts[: len(starts)] = starts
-        if self._pair.same_channel:
-            self._stops, self._starts_before = self._starts, self._stops_before
-        else:
-            self._stops = np.zeros(capacity + 1, np.int64)
-            self._starts_before = np.zeros(capacity + 1, np.uint32)
-            self._stops[: len(stops)] = stops
-        self._survivors = np.zeros(capacity + 1, np.uint32)
-        self._slots = np.zeros(capacity + 1, np.uint32)
+            pair_loop.count_pairs(
+                lists.starts, lists.stops_before, first_start, starts_end, lists.stops,
+                self._stop_first, -1, self._offset, *common, *buffers,
+            )  # fmt: skip

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.time_tagger.base import TagChunk
-from labctl.photons import log_loop, pair_loop
+from labctl.photons import log_loop
 from labctl.photons.correlator import Pair
 from labctl.photons.log_loop import PER_OCTAVE
+from labctl.photons.pair_lists import PairLists
 from labctl.photons.pieces import Pieces, check_chunk
 
-_TILE = 8192
 _SERIES = 1 << 15
 _BATCH = 1 << 12
 _HISTORY = 2 * PER_OCTAVE
@@ -131,19 +131,25 @@ class _ExactPart:
         self._half = 1 + PER_OCTAVE * (limit.bit_length() - 1) + 1
         self._histogram = np.zeros(2 * self._half, np.uint64)
         self._totals = [0, 0]
-        self._capacity = 0
-        self._starts = self._stops = np.zeros(0, np.int64)
-        self._grow(4 * _TILE)
-        self.forget()
-
-    def forget(self) -> None:
-        self._filled = [1, 1]
+        self._lists = PairLists(pair.start_channel, pair.stop_channel, self.reach)
+        self.forget = self._lists.forget
 
     def count(self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int) -> None:
-        for begin in range(first, last, _TILE):
-            if self._capacity - max(self._filled) < _TILE:
-                self._grow(4 * self._capacity)
-            self._tile(stamps, channels, begin, min(last, begin + _TILE))
+        pair, lists, limit = self._pair, self._lists, self._limit
+        delay = pair.stop_delay_ps
+        for first_start, starts_end, first_stop, stops_end in lists.tiles(stamps, channels, first, last):
+            self._totals[0] += starts_end - first_start
+            self._totals[1] += stops_end - first_stop
+            buffers = (lists.survivors, lists.slots, self._histogram)
+            log_loop.count_log_pairs(
+                lists.stops, lists.starts_before, first_stop, stops_end, lists.starts,
+                limit - delay - 1, 1, delay, limit, *buffers,
+            )  # fmt: skip
+            if not pair.same_channel:
+                log_loop.count_log_pairs(
+                    lists.starts, lists.stops_before, first_start, starts_end, lists.stops,
+                    limit + delay - 1, -1, delay, limit, *buffers,
+                )  # fmt: skip
 
     def part(
         self, side: int, live_ps: int, edges: tuple[tuple[int, int], ...]
@@ -168,58 +174,6 @@ class _ExactPart:
         rate = starts * max(stops, 0) / max(float(live_ps), 1.0) ** 2
         expected = rate * np.maximum(exposure, 0.0) * (high - low)
         return low, high, counts, expected
-
-    def _tile(self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int) -> None:
-        pair, before = self._pair, tuple(self._filled)
-        if pair.same_channel:
-            filled = pair_loop.split_one(
-                stamps, channels, first, last, pair.start_channel,
-                self._starts, self._starts_before, self._filled[0],
-            )  # fmt: skip
-            ends = (filled, filled)
-        else:
-            ends = pair_loop.split_two(
-                stamps, channels, first, last, pair.start_channel, pair.stop_channel,
-                self._starts, self._stops_before, self._filled[0],
-                self._stops, self._starts_before, self._filled[1],
-            )  # fmt: skip
-        self._totals[0] += ends[0] - before[0]
-        self._totals[1] += ends[1] - before[1]
-        begin, now = int(stamps[first]), int(stamps[last - 1])
-        self._starts[0] = self._stops[0] = begin - self.reach - 1
-        delay = pair.stop_delay_ps
-        buffers = (self._survivors, self._slots, self._histogram)
-        start_first, stop_first = self._limit - delay - 1, self._limit + delay - 1
-        log_loop.count_log_pairs(
-            self._stops, self._starts_before, before[1], ends[1], self._starts,
-            start_first, 1, delay, self._limit, *buffers,
-        )  # fmt: skip
-        if not pair.same_channel:
-            log_loop.count_log_pairs(
-                self._starts, self._stops_before, before[0], ends[0], self._stops,
-                stop_first, -1, delay, self._limit, *buffers,
-            )  # fmt: skip
-        self._filled[0] = pair_loop.keep_reachable(self._starts, ends[0], now, self.reach)
-        self._filled[1] = (
-            self._filled[0]
-            if pair.same_channel
-            else pair_loop.keep_reachable(self._stops, ends[1], now, self.reach)
-        )
-
-    def _grow(self, capacity: int) -> None:
-        starts, stops = self._starts, self._stops
-        self._capacity = capacity
-        self._starts = np.zeros(capacity + 1, np.int64)
-        self._starts[: len(starts)] = starts
-        self._stops_before = np.zeros(capacity + 1, np.uint32)
-        self._survivors = np.zeros(capacity + 1, np.uint32)
-        self._slots = np.zeros(capacity + 1, np.uint32)
-        if self._pair.same_channel:
-            self._stops, self._starts_before = self._starts, self._stops_before
-            return
-        self._stops = np.zeros(capacity + 1, np.int64)
-        self._stops[: len(stops)] = stops
-        self._starts_before = np.zeros(capacity + 1, np.uint32)
 
 
 def log_edges(limit: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

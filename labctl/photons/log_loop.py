@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.photons.compiled import compiled, i64, u64
+from labctl.photons.pair_lists import reachable
 
 PER_OCTAVE = 16
 ZERO_SLOT = 0
@@ -49,10 +50,7 @@ def count_log_pairs(
     """
     one = u64(1)
     half = len(histogram) // 2
-    alive = u64(0)
-    for i in range(u64(first), u64(last)):
-        survivors[alive] = i
-        alive += u64(later[i] - earlier[u64(before[i]) - one] <= reach)
+    alive = u64(reachable(later, before, first, last, earlier, reach, survivors))
     back = one
     while alive > 0:
         still = u64(0)

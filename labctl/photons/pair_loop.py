@@ -1,11 +1,11 @@
 """The compiled loops that count pairs of tags, branch-free where the work is.
 
 Every pair is counted when its later tag arrives, so a histogram is complete at any time and a
-record may be cut anywhere. Tags are sorted into one list per channel; with each tag goes the
-place where it stands in the other list. Then each new tag looks back to the nearest earlier tag of
-the other channel, then to the second nearest, and so on; after each round only the tags whose next
-partner is still within reach stay in the list. All tests are arithmetic: mispredicted branches, not
-memory, bound a plain two-pointer loop. Unsigned indices spare the wrap-around test of each access.
+record may be cut anywhere. Tags come sorted into one list per channel (`pair_lists`). Each new tag
+looks back to the nearest earlier tag of the other channel, then to the second nearest, and so on;
+after each round only the tags whose next partner is still within reach stay in the list. All tests
+are arithmetic: mispredicted branches, not memory, bound a plain two-pointer loop, unless tags are so
+dense that many pairs share a misprediction. Unsigned indices spare the wrap-around test of each access.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.photons.compiled import compiled, i64, u64
+from labctl.photons.pair_lists import reachable
 
 TRASH = 64
 """Slots after the histogram that take what must not be counted (spread, so that no slot is a bottleneck)."""
 
 _ROUNDS = 6
 """After so many partners the rest of a dense neighbourhood is cheaper in one go."""
+
+
+_DENSE = 5
+"""From so many partners per tag on, a plain loop is faster than rounds."""
 
 
 def division_factor(limit: int, divisor: int) -> tuple[int, int]:
@@ -43,57 +48,6 @@ def in_order(timestamps: NDArray[np.int64], first: int, last: int) -> bool:
     for i in range(u64(first + 1), u64(last)):
         bad += i64(timestamps[i] < timestamps[i - u64(1)])
     return bad == 0
-
-
-@compiled
-def split_two(
-    timestamps: NDArray[np.int64],
-    channels: NDArray[np.int32],
-    first: int,
-    last: int,
-    one: int,
-    two: int,
-    ones: NDArray[np.int64],
-    twos_before: NDArray[np.uint32],
-    n_ones: int,
-    twos: NDArray[np.int64],
-    ones_before: NDArray[np.uint32],
-    n_twos: int,
-) -> tuple[int, int]:
-    """Append the tags ``first:last`` of two channels to their lists; give the new lengths.
-
-    ``twos_before[i]`` becomes the length of the other list when tag ``ones[i]`` came, and vice versa.
-    """
-    filled_ones, filled_twos = u64(n_ones), u64(n_twos)
-    for i in range(u64(first), u64(last)):
-        stamp, channel = timestamps[i], channels[i]
-        ones[filled_ones] = stamp
-        twos_before[filled_ones] = filled_twos
-        twos[filled_twos] = stamp
-        ones_before[filled_twos] = filled_ones
-        filled_ones += u64(channel == one)
-        filled_twos += u64(channel == two)
-    return filled_ones, filled_twos
-
-
-@compiled
-def split_one(
-    timestamps: NDArray[np.int64],
-    channels: NDArray[np.int32],
-    first: int,
-    last: int,
-    one: int,
-    ones: NDArray[np.int64],
-    ones_before: NDArray[np.uint32],
-    n_ones: int,
-) -> int:
-    """Append the tags ``first:last`` of one channel to its list; give the new length."""
-    filled = u64(n_ones)
-    for i in range(u64(first), u64(last)):
-        ones[filled] = timestamps[i]
-        ones_before[filled] = filled
-        filled += u64(channels[i] == one)
-    return int(filled)
 
 
 @compiled
@@ -121,11 +75,12 @@ def count_pairs(
     """
     one = u64(1)
     wide, multiplier, down = u64(span), u64(factor), u64(shift)
+    always_inside = 0 <= offset < span and 0 <= offset + sign * reach < span
+    if factor != 0 and always_inside and _is_dense(later, before, first, last, earlier, reach):
+        _count_dense(later, before, first, last, earlier, reach, sign, offset, multiplier, down, histogram)
+        return
     trash = u64(len(histogram) - TRASH)
-    alive = u64(0)
-    for i in range(u64(first), u64(last)):
-        survivors[alive] = i
-        alive += u64(later[i] - earlier[u64(before[i]) - one] <= reach)
+    alive = u64(reachable(later, before, first, last, earlier, reach, survivors))
     back = one
     while alive > 0 and back <= _ROUNDS:
         still = u64(0)
@@ -156,13 +111,47 @@ def count_pairs(
 
 
 @compiled
-def keep_reachable(stamps: NDArray[np.int64], filled: int, now: int, reach: int) -> int:
-    """Move the tags that a tag at ``now`` or later can still reach to the front; give the new length."""
+def _is_dense(
+    later: NDArray[np.int64],
+    before: NDArray[np.uint32],
+    first: int,
+    last: int,
+    earlier: NDArray[np.int64],
+    reach: int,
+) -> bool:
+    """Say whether a tag has about `_DENSE` partners or more."""
+    if last <= first:
+        return False
+    partners = i64(before[last - 1]) - 1
+    time = np.float64(later[last - 1]) - np.float64(earlier[1])
+    return partners > _DENSE and partners * np.float64(reach) > _DENSE * time  # type: ignore[no-any-return]
+
+
+@compiled
+def _count_dense(
+    later: NDArray[np.int64],
+    before: NDArray[np.uint32],
+    first: int,
+    last: int,
+    earlier: NDArray[np.int64],
+    reach: int,
+    sign: int,
+    offset: int,
+    multiplier: int,
+    down: int,
+    histogram: NDArray[np.uint64],
+) -> None:
+    """Count tag by tag from the farthest partner on: two mispredictions per tag, none per pair."""
     one = u64(1)
-    end = u64(filled)
-    start = end
-    while start > one and now - stamps[start - one] <= reach:
-        start -= one
-    for i in range(end - start):
-        stamps[one + i] = stamps[start + i]
-    return int(one + end - start)
+    far = one
+    for i in range(u64(first), u64(last)):
+        stamp, end = later[i], u64(before[i])
+        while far < end and stamp - earlier[far] > reach:
+            far += one
+        # The two signs apart, so that the inner loop holds no product with the sign.
+        if sign > 0:
+            for j in range(far, end):
+                histogram[(u64(offset + stamp - earlier[j]) * multiplier) >> down] += one
+        else:
+            for j in range(far, end):
+                histogram[(u64(offset - stamp + earlier[j]) * multiplier) >> down] += one
