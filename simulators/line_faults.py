@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
 from simulators.faults import Faults
+
+
+def any_other(byte: int, noise: np.random.Generator) -> int:
+    """Any other byte."""
+    return byte ^ int(noise.integers(1, 256))
 
 
 def spoil(
@@ -16,6 +22,7 @@ def spoil(
     noise: np.random.Generator,
     ended: threading.Event,
     late_s: float,
+    garble: Callable[[int, np.random.Generator], int] = any_other,
 ) -> bytes:
     """What the other end receives instead of ``reply``; waits ``late_s`` of wall time for a late one.
 
@@ -26,6 +33,7 @@ def spoil(
         noise: Says which bytes get garbled.
         ended: Cuts the wait short.
         late_s: Delay of a late reply.
+        garble: What becomes of a byte that is hit (one to three are).
     """
     if not reply or faults.take(f"{line}.reply_lost"):
         return b""
@@ -34,7 +42,7 @@ def spoil(
     if faults.take(f"{line}.reply_garbled"):
         spoilt = bytearray(reply)
         for place in noise.integers(0, len(reply), size=int(noise.integers(1, 4))):
-            spoilt[int(place)] ^= int(noise.integers(1, 256))
+            spoilt[int(place)] = garble(spoilt[int(place)], noise)
         reply = bytes(spoilt)
     if faults.take(f"{line}.reply_truncated"):
         reply = reply[: len(reply) // 2]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import astuple
 from typing import Any
 
-from simulators.listener import Listener, send
+from simulators.listener import Listener, received, send
 from simulators.world import Conditions, Excitation, Port, World
 
 ANSWER_S = 60.0
@@ -33,14 +33,8 @@ def control_server(world: World, *, host: str = "127.0.0.1", port: int = 0) -> L
 
     def serve(connection: socket.socket, ended: threading.Event) -> None:
         pending = b""
-        while not ended.is_set():
-            try:
-                received = connection.recv(65536)
-            except TimeoutError:
-                continue
-            if not received:
-                return
-            *lines, pending = (pending + received).split(b"\n")
+        for data in received(connection, ended):
+            *lines, pending = (pending + data).split(b"\n")
             for line in lines:
                 send(connection, _answer(operations, line))
 

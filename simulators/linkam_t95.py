@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 from simulators.line_faults import spoil
-from simulators.listener import Listener, reset, send
+from simulators.listener import LineServer, received, send
 from simulators.randomness import random_stream
 from simulators.world import World
 
@@ -25,7 +25,7 @@ LAG_WARNING_K = 5.0
 FORCED_K = {b"H": 623.15, b"C": 77.15}
 
 
-class LinkamServer:
+class LinkamServer(LineServer):
     """Serves the world's stage to any number of clients, until closed.
 
     Args:
@@ -45,13 +45,12 @@ class LinkamServer:
         silent_sets: bool = False,
         late_s: float = LATE_S,
     ) -> None:
+        super().__init__("linkam", host, port)
         self.silent_sets = silent_sets
         self.late_s = late_s
         self.commands: list[bytes] = []
         self._world = world
         self._remote = False
-        self._where = (host, port)
-        self._listener: Listener | None = None
         self._noise = random_stream(world.seed, "cryostage.line")
         stage = world.controller
         self._plain: dict[bytes, Callable[[], None]] = {
@@ -66,29 +65,10 @@ class LinkamServer:
         }
 
     @property
-    def host_and_port(self) -> tuple[str, int]:
-        """Where it listens."""
-        if self._listener is None:
-            raise RuntimeError("the server was not started")
-        return self._listener.host, self._listener.port
-
-    @property
     def address(self) -> str:
         """Address for pyserial's ``serial_for_url``."""
         host, port = self.host_and_port
         return f"socket://{host}:{port}"
-
-    def start(self) -> None:
-        """Listen. Raises ``PortInUseError`` if the port is taken."""
-        host, port = self._where
-        self._listener = Listener("linkam", self._serve, host=host, port=port, refuse=self._gone)
-        self._where = self.host_and_port
-
-    def close(self) -> None:
-        """Stop listening and end every connection."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
 
     def answer(self, command: bytes) -> bytes:
         """What the controller answers to one command (given without its CR); empty: nothing."""
@@ -113,19 +93,8 @@ class LinkamServer:
 
     def _serve(self, connection: socket.socket, ended: threading.Event) -> None:
         pending = b""
-        while not ended.is_set():
-            try:
-                received = connection.recv(4096)
-            except TimeoutError:
-                received = None
-            if self._gone():
-                reset(connection)
-                return
-            if received is None:
-                continue
-            if not received:
-                return
-            *commands, pending = (pending + received).split(CR)
+        for data in received(connection, ended, self._gone):
+            *commands, pending = (pending + data).split(CR)
             pending = pending[-64:]
             for command in commands:
                 reply = self.answer(command)

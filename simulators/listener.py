@@ -1,4 +1,4 @@
-"""A small TCP listener: one thread that accepts, one thread per connection, all joined on close."""
+"""The far end of a line: a TCP listener, one thread that accepts, one per connection, all joined on close."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 
 POLL_S = 0.1
 SEND_S = 10.0
@@ -112,6 +113,75 @@ class Listener:
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
+
+
+class LineServer(ABC):
+    """A simulated instrument at the far end of a line; serves any number of clients until closed.
+
+    Started again, it listens on the port that it had.
+
+    Args:
+        name: What it is, for threads and messages.
+        host: Address to bind to.
+        port: TCP port; 0 takes a free one.
+    """
+
+    def __init__(self, name: str, host: str, port: int) -> None:
+        self._name = name
+        self._where = (host, port)
+        self._listener: Listener | None = None
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """Where it listens, listened last, or is to listen."""
+        if self._where[1] == 0:
+            raise RuntimeError(f"the {self._name} server was not started")
+        return self._where
+
+    def start(self) -> None:
+        """Listen. Raises ``PortInUseError`` if the port is taken."""
+        host, port = self._where
+        self._listener = Listener(self._name, self._serve, host=host, port=port, refuse=self._gone)
+        self._where = (host, self._listener.port)
+
+    def close(self) -> None:
+        """Stop listening and end every connection."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _gone(self) -> bool:
+        """Whether the line is cut."""
+        return False
+
+    @abstractmethod
+    def _serve(self, connection: socket.socket, ended: threading.Event) -> None:
+        """Answer one client until ``received`` ends."""
+
+
+def received(
+    connection: socket.socket, ended: threading.Event, gone: Callable[[], bool] = lambda: False
+) -> Iterator[bytes]:
+    """What a client sends, piece by piece, until it goes, ``ended`` is set, or the line is cut (then reset).
+
+    Args:
+        connection: As ``Listener`` hands it over.
+        ended: Set when the listener closes.
+        gone: Whether the line is cut; asked at least every 0.1 s.
+    """
+    while not ended.is_set():
+        try:
+            data = connection.recv(65536)
+        except TimeoutError:
+            data = None
+        if gone():
+            reset(connection)
+            return
+        if data is None:
+            continue
+        if not data:
+            return
+        yield data
 
 
 def send(connection: socket.socket, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 
-from simulators.listener import Listener, send
+from simulators.listener import LineServer, received, send
 from simulators.world import World
 
 ENQ, ACK, NAK = b"\x05", b"\x06", b"\x15"
@@ -13,7 +13,7 @@ END = b"\r\n"
 PER_MBAR = {0: 1.0, 1: 0.750061683, 2: 100.0}
 
 
-class GaugeServer:
+class GaugeServer(LineServer):
     """Serves the pressure in the stage to any number of clients, until closed.
 
     Args:
@@ -23,40 +23,21 @@ class GaugeServer:
     """
 
     def __init__(self, world: World, port: int = 0, host: str = "127.0.0.1") -> None:
+        super().__init__("gauge", host, port)
         self.unit = 0
         self.status = 0
         self._world = world
-        self._where = (host, port)
-        self._listener: Listener | None = None
 
     @property
     def address(self) -> str:
         """Address of the server."""
-        if self._listener is None:
-            raise RuntimeError("the server was not started")
-        return f"tcp://{self._listener.host}:{self._listener.port}"
-
-    def start(self) -> None:
-        """Listen. Raises ``PortInUseError`` if the port is taken."""
-        host, port = self._where
-        self._listener = Listener("gauge", self._serve, host=host, port=port)
-
-    def close(self) -> None:
-        """Stop listening and end every connection."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        host, port = self.host_and_port
+        return f"tcp://{host}:{port}"
 
     def _serve(self, connection: socket.socket, ended: threading.Event) -> None:
         pending, asked = b"", b""
-        while not ended.is_set():
-            try:
-                received = connection.recv(256)
-            except TimeoutError:
-                continue
-            if not received:
-                return
-            for byte in (received[index : index + 1] for index in range(len(received))):
+        for data in received(connection, ended):
+            for byte in (data[index : index + 1] for index in range(len(data))):
                 if byte == ENQ:
                     send(connection, self._answer(asked) + END)
                 elif (pending := (pending + byte)[-32:]).endswith(END):

@@ -9,7 +9,10 @@ from __future__ import annotations
 import socket
 import threading
 
-from simulators.listener import Listener, reset
+import numpy as np
+
+from simulators.line_faults import spoil
+from simulators.listener import LineServer, received, send
 from simulators.randomness import random_stream
 from simulators.spellman_dialects import DIALECTS, Dialect
 from simulators.tube import Tube
@@ -27,7 +30,7 @@ def checksum(body: bytes) -> bytes:
     return bytes([(256 - total) % 256 & 0x7F | 0x40])
 
 
-class SpellmanServer:
+class SpellmanServer(LineServer):
     """Serves the world's tube to any number of clients, until closed.
 
     Args:
@@ -54,52 +57,28 @@ class SpellmanServer:
             raise TypeError("the world holds no simulated tube")
         if model not in DIALECTS:
             raise ValueError(f"unknown supply {model!r}; known: {', '.join(sorted(DIALECTS))}")
+        super().__init__("spellman", host, port)
         self.model = model
         self.checksum = checksum
         self.late_s = late_s
         self.commands: list[str] = []
         self._world = world
         self._dialect: Dialect = DIALECTS[model](world.tube)
-        self.host_and_port = (host, port)
-        self._listener: Listener | None = None
         self._noise = random_stream(world.seed, "tube.line")
 
     @property
     def address(self) -> str:
-        """VISA resource name of the server, once it was started."""
+        """VISA resource name of the server."""
         host, port = self.host_and_port
         return f"TCPIP0::{host}::{port}::SOCKET"
-
-    def start(self) -> None:
-        """Listen. Raises ``PortInUseError`` if the port is taken."""
-        host, port = self.host_and_port
-        self._listener = Listener("spellman", self._serve, host=host, port=port, refuse=self._gone)
-        self.host_and_port = (host, self._listener.port)
-
-    def close(self) -> None:
-        """Stop listening and end every connection."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
 
     def _gone(self) -> bool:
         return self._world.faults.active("tube.port_gone")
 
     def _serve(self, connection: socket.socket, ended: threading.Event) -> None:
         pending = b""
-        while not ended.is_set():
-            try:
-                received = connection.recv(4096)
-            except TimeoutError:
-                received = None
-            if self._gone():
-                reset(connection)
-                return
-            if received is None:
-                continue
-            if not received:
-                return
-            *frames, pending = (pending + received).split(ETX)
+        for data in received(connection, ended, self._gone):
+            *frames, pending = (pending + data).split(ETX)
             pending = pending[-256:]
             for frame in frames:
                 self._reply(connection, frame, ended)
@@ -124,22 +103,11 @@ class SpellmanServer:
     ) -> None:
         body = "".join(f"{field}," for field in (command, *answer)).encode("ascii")
         reply = STX + body + (checksum(body) if self.checksum else b"") + ETX
-        take = self._world.faults.take
-        if take("tube.reply_lost"):
-            return
-        if take("tube.reply_late"):
-            ended.wait(self.late_s)
-        if take("tube.reply_garbled"):
-            reply = self._garble(reply)
-        if take("tube.reply_truncated"):
-            reply = reply[: len(reply) // 2]
-        if take("tube.reply_doubled"):
-            reply += reply
-        connection.sendall(reply)
+        reply = spoil(reply, self._world.faults, "tube", self._noise, ended, self.late_s, flip_top_bit)
+        if reply:
+            send(connection, reply)
 
-    def _garble(self, reply: bytes) -> bytes:
-        """Set the top bit of one to three bytes, as a wrong parity setting does."""
-        spoilt = bytearray(reply)
-        for place in self._noise.integers(0, len(reply), size=int(self._noise.integers(1, 4))):
-            spoilt[int(place)] |= 0x80
-        return bytes(spoilt)
+
+def flip_top_bit(byte: int, noise: np.random.Generator) -> int:
+    """What becomes of a byte under a wrong parity setting."""
+    return byte | 0x80

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 
-from simulators.listener import Listener, send
+from simulators.listener import Listener, received, send
 from simulators.world import Port, WorldView
 
 HEADER_BYTES = 6
@@ -80,14 +80,8 @@ class FlipMount:
 
     def _serve(self, connection: socket.socket, ended: threading.Event) -> None:
         pending = b""
-        while not ended.is_set():
-            try:
-                received = connection.recv(4096)
-            except TimeoutError:
-                continue
-            if not received:
-                return
-            pending += received
+        for data in received(connection, ended):
+            pending += data
             while (length := _length(pending)) and len(pending) >= length:
                 reply = self.answer(pending[:length])
                 pending = pending[length:]
