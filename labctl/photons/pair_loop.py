@@ -19,9 +19,6 @@ from labctl.photons.pair_lists import reachable
 TRASH = 64
 """Slots after the histogram that take what must not be counted (spread, so that no slot is a bottleneck)."""
 
-_ROUNDS = 6
-"""After so many partners the rest of a dense neighbourhood is cheaper in one go."""
-
 
 _DENSE = 5
 """From so many partners per tag on, a plain loop is faster than rounds."""
@@ -75,39 +72,33 @@ def count_pairs(
     """
     one = u64(1)
     wide, multiplier, down = u64(span), u64(factor), u64(shift)
-    always_inside = 0 <= offset < span and 0 <= offset + sign * reach < span
-    if factor != 0 and always_inside and _is_dense(later, before, first, last, earlier, reach):
+    trash = u64(len(histogram) - TRASH)
+    # Unless the delay is longer than the window, what is within reach is within the histogram.
+    inside = factor != 0 and 0 <= offset < span and 0 <= offset + sign * reach < span
+    if inside and _is_dense(later, before, first, last, earlier, reach):
         _count_dense(later, before, first, last, earlier, reach, sign, offset, multiplier, down, histogram)
         return
-    trash = u64(len(histogram) - TRASH)
     alive = u64(reachable(later, before, first, last, earlier, reach, survivors))
     back = one
-    while alive > 0 and back <= _ROUNDS:
+    while alive > 0:
         still = u64(0)
         for q in range(alive):
             i = u64(survivors[q])
             j = u64(before[i]) - back
             stamp = later[i]
             place = u64(offset + sign * (stamp - earlier[j]))
-            slot = (place * multiplier) >> down if factor != 0 else place // u64(bin_ps)
-            slots[q] = slot if place < wide else trash + (q & u64(TRASH - 1))
+            # Two loops in one: the compiler takes the test of ``inside`` out.
+            if inside:
+                slots[q] = (place * multiplier) >> down
+            else:
+                slot = (place * multiplier) >> down if factor != 0 else place // u64(bin_ps)
+                slots[q] = slot if place < wide else trash + (q & u64(TRASH - 1))
             survivors[still] = i
             still += u64(stamp - earlier[j - one] <= reach)
         for q in range(alive):
             histogram[u64(slots[q])] += one
         alive = still
         back += one
-    for q in range(alive):
-        i = u64(survivors[q])
-        stamp = later[i]
-        nearest = u64(before[i]) - back
-        farthest = nearest
-        while stamp - earlier[farthest] <= reach:
-            farthest -= one
-        for j in range(farthest + one, nearest + one):
-            place = u64(offset + sign * (stamp - earlier[j]))
-            slot = (place * multiplier) >> down if factor != 0 else place // u64(bin_ps)
-            histogram[slot if place < wide else trash + (j & u64(TRASH - 1))] += one
 
 
 @compiled
