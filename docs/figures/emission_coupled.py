@@ -11,6 +11,7 @@ decay. Noiseless, so the fits say what the method sees, not how well. Takes abou
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.optimize import curve_fit
+from scipy.optimize import OptimizeWarning, curve_fit
 
 from labctl.emission.coupled_dots import FloatArray, SecularModes, secular_modes
 from labctl.emission.disorder import UV, UV_PAIRS, X_RAY, DotEnsemble, hamiltonians_eV
@@ -57,28 +58,40 @@ def draw_modes(ensemble: DotEnsemble) -> SecularModes:
     return secular_modes(
         hamiltonians_eV(ensemble, DRAWS, np.random.default_rng(SEED)),
         radiative_rate_per_s=ensemble.radiative_rate_per_s,
+        collectivity=ensemble.collectivity,
     )
 
 
-def seen(ensemble: DotEnsemble, modes: SecularModes, loss: float, share: float) -> Seen:
-    """Measure the mixture: ``share`` of the photons from coupled dots, the others from lone ones."""
+def seen(
+    ensemble: DotEnsemble,
+    modes: SecularModes,
+    loss: float,
+    share: float,
+    *,
+    mode_sd_eV: float = MODE_SD_eV,
+    window: float = np.inf,
+) -> Seen:
+    """Measure the mixture: ``share`` of the photons from coupled dots, the others from lone ones.
+
+    ``loss`` in Gamma_0; ``window`` in lifetimes of a lone dot: only light within it is seen.
+    """
     rate = ensemble.radiative_rate_per_s
+    lone_s = 1 / (rate * (1 + loss))
+    window_s = window * lone_s
     lossy = replace(modes, loss_rate_per_s=loss * rate)
-    photons = float(lossy.photons().mean())
-    spectrum = lossy.mean_spectrum_per_eV(ENERGY_EV, sd_eV=MODE_SD_eV) / photons
-    light = lossy.photons_per_mode()
+    light = lossy.photons_per_mode(window_s)
+    photons = float(light.sum() / len(light))
+    spectrum = lossy.mean_spectrum_per_eV(ENERGY_EV, sd_eV=mode_sd_eV, window_s=window_s) / photons
     mean = ensemble.energy_eV - float(np.sum(light * lossy.energy_eV) / light.sum())
     peak = ensemble.energy_eV - float(ENERGY_EV[np.argmax(spectrum)])
-    lone_sd = float(np.hypot(ensemble.energy_sd_eV, MODE_SD_eV))
+    lone_sd = float(np.hypot(ensemble.energy_sd_eV, mode_sd_eV))
     mixture = share * spectrum + (1 - share) * gauss(ENERGY_EV, ensemble.energy_eV, lone_sd)
-    lone_s = 1 / (rate * (1 + loss))
-    time_s = np.linspace(0, 8 * lone_s, 600)
+    time_s = np.linspace(0, min(8 * lone_s, window_s), 600)
     decay = share * lossy.decay_per_s(time_s).mean(axis=0) / photons
-    decay += (1 - share) * np.exp(-time_s / lone_s) / lone_s
+    decay += (1 - share) * np.exp(-time_s / lone_s) / lone_s / -np.expm1(-window)
     fast, slow = two_lifetimes(time_s / lone_s, decay * lone_s)
-    return Seen(
-        peak, mean, two_peaks(mixture, share, ensemble.energy_eV, max(peak, 0.05), lone_sd), fast, slow
-    )
+    separation = two_peaks(mixture, share, ensemble.energy_eV, max(peak, 0.05), lone_sd)
+    return Seen(peak, mean, separation, fast, slow)
 
 
 def two_peaks(mixture: FloatArray, share: float, lone_eV: float, guess_eV: float, lone_sd: float) -> float:
@@ -89,7 +102,10 @@ def two_peaks(mixture: FloatArray, share: float, lone_eV: float, guess_eV: float
 
     start = (share, lone_eV - guess_eV, 0.1, 1 - share, lone_eV, lone_sd)
     try:
-        found = curve_fit(lines, ENERGY_EV, mixture, p0=start, maxfev=20_000)[0]
+        with warnings.catch_warnings():
+            # An exact fit has no residuals to estimate errors from; they are not used.
+            warnings.simplefilter("ignore", OptimizeWarning)
+            found = curve_fit(lines, ENERGY_EV, mixture, p0=start, maxfev=20_000)[0]
     except RuntimeError:
         return float("nan")
     if min(found[0], found[3]) < 0.03:
@@ -112,10 +128,10 @@ def two_lifetimes(time: FloatArray, decay: FloatArray) -> tuple[float, float]:
     return fast, slow
 
 
-def say_row(name: str, ensemble: DotEnsemble, share: float) -> None:
+def say_row(name: str, ensemble: DotEnsemble, share: float, **options: float) -> None:
     """One row of the table."""
     loss = ensemble.loss_rate_per_s / ensemble.radiative_rate_per_s
-    got = seen(ensemble, draw_modes(ensemble), loss, share)
+    got = seen(ensemble, draw_modes(ensemble), loss, share, **options)
     sys.stdout.write(
         f"{name:44s} peak {got.peak_eV * 1e3:4.0f}  mean {got.mean_eV * 1e3:4.0f}  two Gaussians "
         f"{got.separation_eV * 1e3:4.0f} meV, fast {got.fast:.2f} slow {got.slow:.2f} of a lone dot, "
@@ -141,6 +157,17 @@ def rows() -> None:
     for shape in ((2,), (5,), (20,), (2, 2), (3, 3), (2, 2, 2)):
         say_row(f"X-rays, {shape}, share of A", X_RAY.with_shape(*shape), 0.77)
     say_row("X-rays, 50 meV, share of A", replace(X_RAY, energy_sd_eV=0.05), 0.77)
+    for name, ensemble, share in (("UV", UV, 0.51), ("X-rays", X_RAY, 0.77)):
+        for width in (0.005, 0.05):
+            say_row(f"{name}, modes {width * 1e3:.0f} meV wide", ensemble, share, mode_sd_eV=width)
+        for part in (0.8, 0.5):
+            say_row(f"{name}, collectivity {part}", replace(ensemble, collectivity=part), share)
+        rate = ensemble.radiative_rate_per_s
+        half = replace(ensemble, collectivity=0.55, loss_rate_per_s=0.3 * rate)
+        say_row(f"{name}, collectivity 0.55, loss 0.3", half, share)
+        for window in (1.0, 3.0):
+            lossless = replace(ensemble, loss_rate_per_s=0.0)
+            say_row(f"{name}, no loss, first {window:g} lifetimes", lossless, share, window=window)
 
 
 def maps() -> None:

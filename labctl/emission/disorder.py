@@ -101,9 +101,9 @@ UV = DotEnsemble(
 #: One figure of the paper has 100 meV for UV instead of 50.
 UV_STRONG = replace(UV, coupling_eV=-0.100)
 
-#: Not the paper's: what its UV measurements ask for in this model. Pairs of dots whose energies spread by
+#: Not the paper's: one answer of this model to its UV measurements. Pairs of dots whose energies spread by
 #: 30 meV, with a loss of 0.7 Gamma_0, have the measured red-shift and lifetime ratio; chains of ten with
-#: 100 meV have neither.
+#: 100 meV, all sharing their field, have neither.
 UV_PAIRS = replace(UV, shape=(2,), energy_sd_eV=0.030, loss_rate_per_s=0.7 / (1.5 * 2.40e-9))
 
 X_RAY = DotEnsemble(
