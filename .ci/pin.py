@@ -12,8 +12,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-# pylablib names packages for instruments that this rig does not have, and PyQt5 beside our PySide6. tables (for
-# phconvert) reads and writes without blosc2, which would bring a whole web client along.
+# pylablib names packages for instruments that this rig does not have, and PyQt5 beside our PySide6. tables
+# (for phconvert) reads and writes without blosc2, which would bring a whole web client along.
 LEFT_OUT = {"pylablib": {"pyqt5", "rpyc", "pyusb", "pyft232"}, "tables": {"blosc2"}}
 # Windows wheels of these are needed by packages that only ask for them there.
 ALSO = ["colorama", "tzdata"]

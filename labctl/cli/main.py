@@ -23,6 +23,8 @@ DONE, FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
+        if "expected one argument" in message:
+            message += " (a value that begins with - wants an =, as in --channels=-1,-2)"
         raise InputError(f"{message}\n{self.format_usage().strip()}")
 
 

@@ -54,7 +54,12 @@ def find_records(text: str, args: argparse.Namespace) -> list[Record]:
     if looks_like_file or (path.is_dir() and any(path.glob("tags-*.h5*"))):
         return [_record_of(open_source(path))]
     from labctl.store.lookup import find_run
+    from labctl.store.run_directory import is_run_directory
 
+    if path.is_dir() and not is_run_directory(path.resolve()):
+        raise InputError(
+            f"{path}: a folder without tag segments (tags-00001.h5 ...), and not a run directory either"
+        )
     found = find_run(text, args.data)
     points = sorted((found.path / "tags").glob("point_*"))
     if not points:

@@ -11,7 +11,7 @@ from labctl.cli.output import Output
 from labctl.cli.tag_decay import add_decay_arguments, decay_curve
 from labctl.cli.tag_response import add_response_arguments
 from labctl.cli.tag_response import response as measure
-from labctl.cli.tag_sources import two_channels, window_ps
+from labctl.cli.tag_sources import require_tags, two_channels, window_ps
 from labctl.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 def _check(args: argparse.Namespace, out: Output) -> int:
     from labctl.photons.tag_check import check_tags
 
+    _require_segments(args.source)
     report = check_tags(args.source)
     out.say(
         f"{args.source}: {report.segments} segments, {report.tags} tags, "
@@ -92,11 +93,12 @@ def _check(args: argparse.Namespace, out: Output) -> int:
         out.say(f"hole of {(end - begin) * 1e-12:.6g} s at {begin * 1e-12:.6f} s")
     for line in report.damage:
         out.say(line)
-    out.say(
-        "whole"
-        if report.whole
-        else f"damaged: {report.tags_lost} tags lost; 'labctl tags salvage' saves the rest"
-    )
+    if report.whole:
+        out.say("whole")
+    elif report.tags:
+        out.say(f"damaged: {report.tags_lost} tags lost; 'labctl tags salvage' saves the rest")
+    else:
+        out.say("damaged: nothing in it can be read")
     out.result(
         {
             "source": str(args.source),
@@ -114,9 +116,19 @@ def _check(args: argparse.Namespace, out: Output) -> int:
     return 0 if report.whole else DAMAGED
 
 
+def _require_segments(path: Path) -> None:
+    """Other formats have no checksums: reading them to the end is the only check."""
+    if path.is_file() and path.suffix.lower() in (".ptu", ".ttbin"):
+        raise InputError(
+            f"{path}: only tag segments carry checksums; `labctl tags import {path} FOLDER` reads all of such "
+            "a file, refuses it if it is cut short or runs backwards, and makes segments of it"
+        )
+
+
 def _salvage(args: argparse.Namespace, out: Output) -> int:
     from labctl.photons.tag_check import salvage_tags
 
+    _require_segments(args.source)
     report = salvage_tags(args.source, args.target)
     for line in report.damage:
         out.say(line)
@@ -159,8 +171,6 @@ def _channels_seen(source: TagSource) -> list[int]:
 
 
 def _export(args: argparse.Namespace, out: Output) -> int:
-    from labctl.photons.exports import write_csv, write_parquet
-    from labctl.photons.photon_hdf5 import write_photon_hdf5
     from labctl.photons.sources import open_source
 
     source = open_source(args.source)
@@ -169,25 +179,36 @@ def _export(args: argparse.Namespace, out: Output) -> int:
         raise InputError(f"{target} exists; choose another name")
     if not target.parent.is_dir():
         raise InputError(f"{target}: the folder {target.parent} does not exist")
-    suffix = target.suffix.lower()
-    if suffix == ".csv":
-        tags = write_csv(target, source.read())
-    elif suffix == ".parquet":
-        tags = write_parquet(target, source.read())
-    elif suffix in (".h5", ".hdf5"):
-        names = source.channels or {f"channel {number}": number for number in _channels_seen(source)}
-        tags = write_photon_hdf5(
-            target,
-            source.read(),
-            channels=names,
-            description=args.description or f"Time tags of {args.source.name}",
-            source_name=args.source.name,
-        )
-    else:
-        raise InputError(f"{target}: the name must end in .csv, .parquet, .photon.h5 or .h5")
+    try:
+        tags = _write(args, source, target)
+    except BaseException:
+        # Half a table would pass for a whole one.
+        target.unlink(missing_ok=True)
+        raise
     out.say(f"{target}: {tags} tags")
     out.result({"target": str(target), "tags": tags})
     return 0
+
+
+def _write(args: argparse.Namespace, source: TagSource, target: Path) -> int:
+    """Write all tags in the format that the name asks for; give their number."""
+    from labctl.photons.exports import write_csv, write_parquet
+    from labctl.photons.photon_hdf5 import write_photon_hdf5
+
+    suffix = target.suffix.lower()
+    if suffix == ".csv":
+        return write_csv(target, source.read())
+    if suffix == ".parquet":
+        return write_parquet(target, source.read())
+    if suffix in (".h5", ".hdf5"):
+        return write_photon_hdf5(
+            target,
+            source.read(),
+            channels=source.channels or {f"channel {number}": number for number in _channels_seen(source)},
+            description=args.description or f"Time tags of {args.source.name}",
+            source_name=args.source.name,
+        )
+    raise InputError(f"{target}: the name must end in .csv, .parquet, .photon.h5 or .h5")
 
 
 def _diagnose(args: argparse.Namespace, out: Output) -> int:
@@ -201,7 +222,9 @@ def _diagnose(args: argparse.Namespace, out: Output) -> int:
     a, b = two_channels(args.channels, source)
     pairs = (Pair(a, b), Pair(a, a), Pair(b, b))
     window = window_ps(args.range_ns, args.bin_ps)
-    cross, *autos = correlate(source.read(), Request(pairs, window, args.bin_ps)).blocks
+    counted = correlate(source.read(), Request(pairs, window, args.bin_ps))
+    require_tags(source, (a, b), counted.tags_by_channel)
+    cross, *autos = counted.blocks
     rates = rate_record(cross)
     result: dict[str, Any] = {"source": str(args.source), "detectors": {}, "cross_talk": []}
     try:

@@ -24,6 +24,7 @@ def save_log_figure(path: Path, sides: tuple[LogG2, LogG2], title: str) -> None:
     figure = Figure(figsize=(9.0, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    drawn = 0
     for side, label, colour, marker in zip(
         sides, ("stop after start", "start after stop"), (DATA, MARK), ("o", "s"), strict=True
     ):
@@ -41,11 +42,16 @@ def save_log_figure(path: Path, sides: tuple[LogG2, LogG2], title: str) -> None:
             color=colour,
             label=label,
         )
+        drawn += int(np.count_nonzero(shown))
     axes.axhline(1.0, color=FAINT, lw=0.8, ls="--", zorder=0)
-    axes.set_xscale("log")
+    if drawn:
+        axes.set_xscale("log")
+    else:
+        axes.text(0.5, 0.5, "no lag at which a pair is expected", ha="center", transform=axes.transAxes)
     axes.set_xlabel("lag (s)")
     axes.set_ylabel("$g^{(2)}$, normalised to the count rates")
     axes.set_title(title, fontsize=11)
-    axes.legend(fontsize=8, frameon=False)
+    if drawn:
+        axes.legend(fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)

@@ -89,6 +89,15 @@ def test_wrong_files_are_told_in_one_line(tmp_path: Path, capsys: pytest.Capture
     assert "no such file" in capsys.readouterr().err
 
 
+def test_negative_channels_and_folders_without_tags_are_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["correlate", str(tmp_path), "--channels", "-1,-2"]) == 2
+    assert "--channels=-1,-2" in capsys.readouterr().err
+    assert main(["correlate", str(tmp_path), "--channels=-1,-2"]) == 2
+    assert "a folder without tag segments" in capsys.readouterr().err
+
+
 def test_a_run_is_found_by_name_and_its_points_can_be_added(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -263,6 +272,10 @@ def test_log_lags_of_two_records_and_two_pairs_are_the_sums(
 ) -> None:
     generator = np.random.Generator(np.random.PCG64(7))
     names = []
+    short = made(tmp_path / "short", [np.array([100, 900]), np.array([110, 905])], 1000)
+    words = ["correlate", str(short), "--log", "--longest-s", "1e-6", "--out", str(tmp_path / "g.png")]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs_counted"] == 4
     for name in "ab":
         stamps = [np.sort(generator.integers(0, 10**9, 3000)) for _ in range(2)]
         names.append(str(made(tmp_path / name, stamps, 10**9)))

@@ -81,6 +81,9 @@ def test_damage_is_found_named_and_the_rest_saved(
     assert gap == Gap(whole[1].begin_ps, whole[1].end_ps)
     assert run(capsys, "check", str(tmp_path / "saved"))[0] == 0
     assert run(capsys, "salvage", str(record), str(tmp_path / "saved"))[0] == 2
+    # Half a table would pass for a whole one.
+    assert run(capsys, "export", str(record), str(tmp_path / "a.csv"))[0] == 2
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_a_missing_segment_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +102,9 @@ def test_nothing_there_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run(capsys, "check", str(tmp_path / "absent"))[0] == 2
     assert run(capsys, "check", str(tmp_path))[0] == 2
     assert run(capsys, "salvage", str(tmp_path), str(tmp_path / "x"))[0] == 2
+    (tmp_path / "a.ptu").write_bytes(b"PQTTTR\0\0")
+    code, result, _ = run(capsys, "check", str(tmp_path / "a.ptu"))
+    assert code == 2 and "only tag segments carry checksums" in str(result["error"])
 
 
 def test_csv_and_photon_hdf5_hold_every_tag(
@@ -178,7 +184,8 @@ def test_a_steady_run_is_diagnosed(record: Path, capsys: pytest.CaptureFixture[s
     assert result["cross_talk"] == []
     assert "no cross-talk" in words
     assert run(capsys, "diagnose", str(record), "--channels", "1,1")[0] == 2
-    assert run(capsys, "diagnose", str(record), "--channels", "1,7")[0] == 2
+    code, result, _ = run(capsys, "diagnose", str(record), "--channels", "1,7")
+    assert code == 2 and "channel 7 never fires" in str(result["error"])
 
 
 def test_decays_of_tags_and_of_exports(
