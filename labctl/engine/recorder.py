@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from labctl.engine.frames_seen import pairs_seen, spectrum_seen
 from labctl.fitting.point import PointFit, fit_point
-from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData
 from labctl.store.point import PointData
 from labctl.store.run_directory import RunDirectory
@@ -32,6 +32,9 @@ class _Point:
 
     def values(self, stream: str, key: str) -> list[Any]:
         return [event["data"][key] for event in self.events.get(stream, []) if key in event["data"]]
+
+    def data(self, stream: str) -> list[Document]:
+        return [event["data"] for event in self.events.get(stream, [])]
 
     def everywhere(self, key: str) -> list[Any]:
         return [value for stream in ("dark", "spectrum", "g2", "point") for value in self.values(stream, key)]
@@ -144,7 +147,8 @@ class Recorder:
         set_points = events.everywhere("cryostage_set_point_K")
         set_point_K = float(set_points[-1]) if set_points else temperature_K
         readings = _readings(events)
-        spectrum, pairs = _spectrum(events), _pairs(events)
+        spectrum = spectrum_seen(events.data("spectrum"), events.data("dark"), events.configuration)
+        pairs = pairs_seen(events.data("g2"), events.configuration)
         if spectrum is not None:
             self._spectra[set_point_K] = (events.index, spectrum)
         elif set_point_K in self._spectra:
@@ -172,38 +176,6 @@ def _mean(events: _Point, key: str) -> float:
     # The last event of a point is taken after beam-off; the beam's values are those of the light frames.
     values = events.values("spectrum", key) + events.values("g2", key)
     return float(np.mean(values)) if values else 0.0
-
-
-def _spectrum(events: _Point) -> SpectrumData | None:
-    light = events.values("spectrum", "spectrometer_counts")
-    dark = events.values("dark", "spectrometer_counts")
-    if not light or not dark:
-        return None
-    configuration = events.configuration["spectrometer"]
-    return SpectrumData(
-        wavelength_nm=np.asarray(configuration["spectrometer_wavelength_nm"], dtype=np.float64),
-        frames=np.asarray(light, dtype=np.int64),
-        dark=np.asarray(dark, dtype=np.int64),
-        exposure_s=float(events.values("spectrum", "spectrometer_exposure_s")[0]),
-        gain_electrons_per_count=float(configuration["spectrometer_gain_electrons_per_count"]),
-        read_noise_electrons=float(configuration["spectrometer_read_noise_electrons"]),
-        saturation_counts=int(configuration["spectrometer_saturation_counts"]),
-    )
-
-
-def _pairs(events: _Point) -> PairBlocks | None:
-    pairs = events.values("g2", "counters_pairs")
-    if not pairs:
-        return None
-    configuration = events.configuration["counters"]
-    return PairBlocks(
-        window_ps=int(configuration["counters_window_ps"]),
-        bin_ps=int(configuration["counters_bin_ps"]),
-        pairs=np.asarray(pairs, dtype=np.uint64),
-        start_tags=np.asarray(events.values("g2", "counters_start_tags"), dtype=np.int64),
-        stop_tags=np.asarray(events.values("g2", "counters_stop_tags"), dtype=np.int64),
-        duration_ps=np.asarray(events.values("g2", "counters_duration_ps"), dtype=np.int64),
-    )
 
 
 def _readings(events: _Point) -> dict[str, dict[str, Any]]:

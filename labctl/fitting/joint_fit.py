@@ -33,17 +33,14 @@ from labctl.fitting.mixed import MixedData
 from labctl.fitting.pair_model import TWO_LIFETIMES, PairModel
 from labctl.fitting.profile import lopsided_covariance
 from labctl.fitting.refusal import FitRefused
-from labctl.fitting.solver import GaussianData, Model, Parameter, PoissonCounts, Solution, solve
+from labctl.fitting.solver import Model, Parameter, PoissonCounts, Solution, solve
 from labctl.fitting.spectrum_fit import SpectrumFit, SpectrumOptions, fit_spectrum
-from labctl.fitting.spectrum_model import spectrum_model
+from labctl.fitting.sweep_pixels import pixels
 from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData
-from labctl.spectra.reduction import EnergySpectrum, reduce_frames, to_energy
 
 Array = NDArray[np.float64]
-
-_SPIKE_SIGMA = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,11 +159,8 @@ class _Joint:
         self.pair_model = PairModel(
             self.histogram.edges_s, self.histogram.accidentals, 2, start.form, start.blinding
         )
-        self.measured, variance = self._pixels(to_energy(reduce_frames(spectrum)), light)
-        self.background = 1.0 / self.measured.pixel_eV
-        self.statistic = MixedData(
-            (GaussianData(self.measured.counts_per_eV, variance), PoissonCounts(self.histogram.counts))
-        )
+        self.pixels = pixels(spectrum, light)
+        self.statistic = MixedData((self.pixels.statistic(None), PoissonCounts(self.histogram.counts)))
         self.pair_index = np.array(
             [
                 self.shared if name == "fraction" else self.names.index(name, self.n_spectrum)
@@ -174,24 +168,12 @@ class _Joint:
             ]
         )
 
-    def _pixels(self, measured: EnergySpectrum, light: SpectrumFit) -> tuple[EnergySpectrum, Array]:
-        """Pixels without spikes, and their variance under the spectrum's own fit."""
-        model = spectrum_model(
-            measured.energy_eV, 1.0 / measured.pixel_eV, light.estimates.values, 2, self.line_shape
-        )[0]
-        variance = measured.floor_variance + measured.variance_per_unit * np.maximum(model, 0.0)
-        keep = measured.counts_per_eV - model < _SPIKE_SIGMA * np.sqrt(variance)
-        names = ("energy_eV", "counts_per_eV", "floor_variance", "variance_per_unit", "pixel_eV")
-        return EnergySpectrum(**{name: getattr(measured, name)[keep] for name in names}), variance[keep]
-
     @property
     def model(self) -> Model:
         """Expected pixels and pairs with their Jacobian."""
 
         def both(theta: Array) -> tuple[Array, Array]:
-            light, by_light = spectrum_model(
-                self.measured.energy_eV, self.background, theta[: self.n_spectrum], 2, self.line_shape
-            )
+            light, by_light = self.pixels.model(theta[: self.n_spectrum])
             pairs, by_pairs = self.pair_model(theta[self.pair_index])
             jacobian = np.zeros((light.size + pairs.size, theta.size))
             jacobian[: light.size, : self.n_spectrum] = by_light
@@ -234,7 +216,7 @@ class _Joint:
         """Covariance with the pairs' scatter between blocks, goodness of both parts."""
         what = "spectrum and g2 together"
         require_converged(solution, what)
-        n_pixels = self.measured.energy_eV.size
+        n_pixels = self.pixels.measured.energy_eV.size
         warnings = list(bound_warnings(solution))
         weighted = solution.jacobian[:n_pixels] / solution.variance[:n_pixels, None]
         parts = self.pair_model.parts(solution.values[self.pair_index])
@@ -260,7 +242,7 @@ class _Joint:
         return JointFit(
             estimates=estimates,
             spectrum_goodness=chi2_goodness(
-                self.measured.counts_per_eV, pixels, solution.variance[:n_pixels], self.n_spectrum
+                self.pixels.measured.counts_per_eV, pixels, solution.variance[:n_pixels], self.n_spectrum
             ),
             g2_goodness=poisson_goodness(
                 self.histogram.counts, pairs, int(solution.free.sum()) - self.n_spectrum

@@ -80,7 +80,7 @@ class SpectrumFit:
         hidden_fraction: With one peak, the share of the light that a second one could still hold unseen
             (value and error of the rejected second peak together); 0 where two were found.
         bic_gain: BIC of one peak less BIC of two (0 if two were not tried); above 10 decides for two.
-        mean_pixel_eV: Pixel width to which the background refers.
+        corrected: The spectrometer's response was divided out; else shares are those of the detected light.
         warnings: What limits the result.
     """
 
@@ -90,7 +90,7 @@ class SpectrumFit:
     goodness: Goodness
     bic_gain: float
     hidden_fraction: float
-    mean_pixel_eV: float
+    corrected: bool
     warnings: tuple[str, ...]
 
     @property
@@ -121,16 +121,11 @@ class SpectrumFit:
         """Sum of all peaks in counts per frame and eV (without the background)."""
         return np.asarray(sum(self.components(energy_eV).values()))
 
-    def background(self, energy_eV: Array) -> Array:
-        """Background in counts per frame and eV for pixels of even width in wavelength."""
-        energy = np.asarray(energy_eV, dtype=np.float64)
-        per_eV = self.estimates["background_per_pixel"] / self.mean_pixel_eV
-        return per_eV * (self.estimates["energy_eV"] / energy) ** 2
-
     def with_background(self, measured: EnergySpectrum) -> Array:
         """Peaks and background in counts per frame and eV for these very pixels (n,)."""
-        background = self.estimates["background_per_pixel"] / measured.pixel_eV
-        return self.curve(measured.energy_eV) + background
+        return self.curve(measured.energy_eV) + (
+            self.estimates["background_per_pixel"] * measured.background_per_eV
+        )
 
     def residuals(self, data: SpectrumData | Spectrum) -> tuple[Array, Array]:
         """What the fit leaves over.
@@ -159,7 +154,7 @@ class SpectrumFit:
             "goodness": self.goodness.to_dict(),
             "bic_gain": self.bic_gain,
             "hidden_fraction": self.hidden_fraction,
-            "mean_pixel_eV": self.mean_pixel_eV,
+            "corrected": self.corrected,
             "warnings": list(self.warnings),
         }
 
@@ -173,7 +168,7 @@ class SpectrumFit:
             goodness=Goodness.from_dict(fields["goodness"]),
             bic_gain=float(fields["bic_gain"]),
             hidden_fraction=float(fields.get("hidden_fraction", 0.0)),
-            mean_pixel_eV=float(fields["mean_pixel_eV"]),
+            corrected=bool(fields.get("corrected", False)),
             warnings=tuple(fields["warnings"]),
         )
 
@@ -205,7 +200,8 @@ def fit_spectrum(data: SpectrumData | Spectrum, options: SpectrumOptions | None 
     chosen = how.n_peaks or _choose(fits, measured)
     gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 2 in fits else 0.0
     hidden = _hidden_fraction(fits[2]) if chosen == 1 and 2 in fits else 0.0
-    return _result(measured, fits[chosen], chosen, how.line_shape, (gain, hidden), tuple(notes))
+    fit = _result(measured, fits[chosen], chosen, how.line_shape, (gain, hidden), tuple(notes))
+    return replace(fit, corrected=spectrum.corrected)
 
 
 def _require_light(measured: EnergySpectrum, how: SpectrumOptions) -> None:
@@ -282,7 +278,7 @@ def _fit_peaks(
     measured: EnergySpectrum, n_peaks: int, how: SpectrumOptions, guesses: list[Array]
 ) -> Solution:
     """Best of several first guesses, variance renewed from the model."""
-    background_shape = 1.0 / measured.pixel_eV
+    background_shape = measured.background_per_eV
 
     def model(theta: Array) -> tuple[Array, Array]:
         return spectrum_model(measured.energy_eV, background_shape, theta, n_peaks, how.line_shape)
@@ -380,7 +376,7 @@ def _result(
         goodness=goodness,
         bic_gain=gain if math.isfinite(gain) else 0.0,
         hidden_fraction=hidden,
-        mean_pixel_eV=float(np.interp(estimates["energy_eV"], measured.energy_eV, measured.pixel_eV)),
+        corrected=False,
         warnings=(*warnings, *estimates.degenerate_pairs()),
     )
     return _ordered(fit)

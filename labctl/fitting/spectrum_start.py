@@ -90,7 +90,7 @@ def _binned(measured: EnergySpectrum) -> tuple[Array, Array, Array, Array]:
         return np.bincount(group, weights=x) / n
 
     variance = mean(measured.error**2) / n
-    return mean(measured.energy_eV), mean(measured.counts_per_eV), variance, mean(1.0 / measured.pixel_eV)
+    return mean(measured.energy_eV), mean(measured.counts_per_eV), variance, mean(measured.background_per_eV)
 
 
 def _pairs(centre: Array, width: Array) -> NDArray[np.intp]:

@@ -41,7 +41,7 @@ class Pixels:
     def model(self, theta: Array) -> tuple[Array, Array]:
         """Expected counts per eV (n,) and Jacobian (n, p)."""
         measured = self.measured
-        return spectrum_model(measured.energy_eV, 1.0 / measured.pixel_eV, theta, 2, self.line_shape)
+        return spectrum_model(measured.energy_eV, measured.background_per_eV, theta, 2, self.line_shape)
 
     def statistic(self, expected: Array | None) -> GaussianData:
         """The data with variances under ``expected`` (n,), or under the spectrum's own fit."""

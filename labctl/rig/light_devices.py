@@ -93,6 +93,8 @@ class SpectrumDevice(Device):
         self._spectrometer.select(grating, centre_nm)
         wavelengths = self._spectrometer.wavelengths_nm()
         self.configure({"wavelength_nm": [float(value) for value in wavelengths]})
+        response = self._spectrometer.response(np.asarray(wavelengths, dtype=np.float64))
+        self.configure({"response": [float(value) for value in response]})
         noise = self._spectrometer.noise
         self.configure(
             {

@@ -26,6 +26,8 @@ class SpectrumData:
         gain_electrons_per_count: Photo-electrons per count.
         read_noise_electrons: RMS read noise per pixel and frame.
         saturation_counts: Counts at which a pixel saturates.
+        response: Relative response of spectrograph and camera at each pixel, above 0, float64 (n,); None
+            where none was measured.
     """
 
     wavelength_nm: NDArray[np.float64]
@@ -35,6 +37,7 @@ class SpectrumData:
     gain_electrons_per_count: float
     read_noise_electrons: float
     saturation_counts: int
+    response: NDArray[np.float64] | None = None
 
 
 def check_frames(data: SpectrumData) -> None:
@@ -67,4 +70,14 @@ def check_frames(data: SpectrumData) -> None:
         raise SpectrumRefused(
             f"camera gain is {data.gain_electrons_per_count} electrons per count and read noise "
             f"{data.read_noise_electrons} electrons: gain must be above 0, noise not negative"
+        )
+    response = data.response
+    if response is not None and not (
+        response.shape == data.wavelength_nm.shape
+        and bool(np.all(np.isfinite(response)))
+        and float(response.min()) > 0.0
+    ):
+        raise SpectrumRefused(
+            f"the spectrometer's response has shape {response.shape} for {n_pixels} pixels, or is not above "
+            "0 everywhere: correct its table in the rig file"
         )

@@ -7,6 +7,9 @@ A pixel of one frame holds Poisson photo-electrons, read noise and dark noise. I
 the part that does not depend on the signal is taken from the camera's numbers or, where the dark frames show
 more scatter than those, from that scatter. The signal part is kept as a factor, so that a fit can take the
 variance from its model: weights from the data itself would favour low counts.
+
+Where the instrument's relative response r is known, counts are divided by it, the floor by r^2 and the signal
+part by r: photo-electrons are what scatters, photons what the sample gave.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ class Spectrum:
         n_frames: Frames averaged.
         n_cosmic: Pixel values left out as cosmic rays.
         n_saturated: Pixels left out because they saturated.
+        response: Relative response that was divided out (n,); ones where none is known.
         notes: What a person should know about it.
     """
 
@@ -52,7 +56,13 @@ class Spectrum:
     n_frames: int
     n_cosmic: int
     n_saturated: int
+    response: Array
     notes: tuple[str, ...] = ()
+
+    @property
+    def corrected(self) -> bool:
+        """A response that was not flat was divided out."""
+        return bool(np.ptp(self.response) > 0.0)
 
     @property
     def error(self) -> Array:
@@ -69,6 +79,8 @@ class EnergySpectrum:
         counts_per_eV: Mean counts per frame and eV (n,).
         floor_variance, variance_per_unit: Variance = floor + per_unit * signal, in the units of the signal.
         pixel_eV: Width of each pixel in energy (n,).
+        background_per_eV: Counts per eV that one count per pixel of background makes: light that never passed
+            the grating, or a drift of the dark level, has not the spectrometer's response (n,).
     """
 
     energy_eV: Array
@@ -76,6 +88,7 @@ class EnergySpectrum:
     floor_variance: Array
     variance_per_unit: Array
     pixel_eV: Array
+    background_per_eV: Array
 
     @property
     def error(self) -> Array:
@@ -94,6 +107,7 @@ class EnergySpectrum:
             self.floor_variance[keep],
             self.variance_per_unit[keep],
             self.pixel_eV[keep],
+            self.background_per_eV[keep],
         )
 
 
@@ -129,16 +143,18 @@ def reduce_frames(data: SpectrumData) -> Spectrum:
     counts = np.where(kept, light - dark, 0.0).sum(axis=0) / safe
     order = np.argsort(data.wavelength_nm)
     dark_share = (n_kept / safe) ** 2 / n_dark
+    response = np.ones(counts.size) if data.response is None else data.response
     return Spectrum(
         wavelength_nm=np.asarray(data.wavelength_nm, dtype=np.float64)[order],
-        counts=counts[order],
-        floor_variance=(floor * (n_kept / safe**2 + dark_share))[order],
-        variance_per_count=(1.0 / (gain * safe))[order],
+        counts=(counts / response)[order],
+        floor_variance=(floor * (n_kept / safe**2 + dark_share) / response**2)[order],
+        variance_per_count=(1.0 / (gain * safe * response))[order],
         valid=usable[order],
         exposure_s=data.exposure_s,
         n_frames=light.shape[0],
         n_cosmic=int((~kept).sum() + (~dark_kept).sum()),
         n_saturated=int(saturated.sum()),
+        response=response[order],
         notes=tuple(notes),
     )
 
@@ -157,6 +173,7 @@ def to_energy(spectrum: Spectrum) -> EnergySpectrum:
         floor_variance=spectrum.floor_variance[keep] / width**2,
         variance_per_unit=spectrum.variance_per_count[keep] / width,
         pixel_eV=width,
+        background_per_eV=1.0 / (width * spectrum.response[keep]),
     )
 
 

@@ -65,7 +65,7 @@ def _trace(point: FigurePoint) -> _Trace | None:
     intensity = measured.counts_per_eV
     fit = None if point.fit is None else point.fit.spectrum
     if fit is not None:
-        intensity = intensity - fit.background(measured.energy_eV)
+        intensity = intensity - fit.estimates["background_per_pixel"] * measured.background_per_eV
         top = float(np.max(fit.curve(measured.energy_eV)))
     else:
         # Nine pixels: a spectrum of few counts is not scaled to its noise.

@@ -168,6 +168,8 @@ def _write_camera(camera: Node, spectrum: SpectrumData) -> None:
         "gain_electrons_per_count", float(spectrum.gain_electrons_per_count), "1/count", "entered"
     )
     calibration.number("read_noise_electrons", float(spectrum.read_noise_electrons), "", "entered")
+    if spectrum.response is not None:
+        calibration.array("response", spectrum.response, "", "entered")
 
 
 def _write_counters(counters: Node, pairs: PairBlocks, response_sigma_s: float) -> None:
@@ -226,7 +228,7 @@ def _write_readings(group: Node, readings: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def _write_spectrum_view(view: Node, spectrum: SpectrumData) -> None:
-    """Counts per second over wavelength, dark subtracted, cosmic rays left out."""
+    """Counts per second over wavelength, dark subtracted, cosmic rays left out, the response divided out."""
     wavelength_nm, counts, errors = _spectrum_counts(spectrum)
     view.attributes(signal="intensity", axes=np.array(["wavelength"], dtype=object), wavelength_indices=0)
     view.text("title", "Spectrum")
@@ -323,6 +325,7 @@ def _read_spectrum(camera: Any) -> SpectrumData:
         gain_electrons_per_count=float(calibration["gain_electrons_per_count"][()]),
         read_noise_electrons=float(calibration["read_noise_electrons"][()]),
         saturation_counts=int(camera["saturation_value"][()]),
+        response=calibration["response"][()] if "response" in calibration else None,
     )
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -13,6 +14,8 @@ from labctl.fitting.spectrum_fit import SpectrumFit, SpectrumOptions, fit_spectr
 from labctl.fitting.spectrum_model import parameter_names, spectrum_model
 from labctl.fitting.value import Value
 from labctl.spectra.frames import SpectrumData
+from simulators.kymera import BLAZED_GRATINGS
+from simulators.optics import SpectrographState, electrons_per_photon, pixel_centres_nm, quantum_efficiency
 
 
 @pytest.mark.parametrize("name", ["xray-A", "xray-B", "uv"])
@@ -247,3 +250,31 @@ def test_a_constraint_outside_the_parameters_range_is_refused(camera):
     data = camera(np.random.default_rng(13), load_sample("xray-A").emission(80.0))
     with pytest.raises(InputError, match="fraction cannot be held at 3"):
         fit_spectrum(data, SpectrumOptions(constraints=(Constraint("fraction", fixed=3.0),)))
+
+
+def test_a_blazed_grating_and_its_camera_are_divided_out():
+    """The simulated spectrograph's own efficiencies, told to the fit; untold they change the shares."""
+    emission = load_sample("xray-A").emission(80.0)
+    grating = BLAZED_GRATINGS[1]
+    state = SpectrographState(grating, 545.0, 100.0)
+    share = electrons_per_photon(emission, state, 1024, 26.0, flat_sensor=False)
+    wavelength = pixel_centres_nm(1024, 26.0, grating.lines_per_mm, 545.0)
+    response = grating.efficiency(wavelength) * quantum_efficiency(wavelength)
+    rng = np.random.default_rng(14)
+    light = rng.poisson(3e6 * share / share.sum() + 50.0, (4, 1024)) + rng.normal(0, 6, (4, 1024))
+    dark = np.round(rng.normal(300, 3, (3, 1024))).astype(np.int64)
+    frames = np.round(light / 2 + 300).astype(np.int64)
+    told = SpectrumData(wavelength, frames, dark, 1.0, 2.0, 6.0, 65535, response / response.max())
+
+    fit, untold = fit_spectrum(told), fit_spectrum(dataclasses.replace(told, response=None))
+
+    true = emission.component("coupled").weight
+    assert fit.corrected and not untold.corrected
+    assert fit.coupled_fraction.agrees_with(true, sigmas=3.5)
+    assert not untold.coupled_fraction.agrees_with(true, sigmas=8.0)
+    # 50 electrons of light that never met the grating: 25 counts in every pixel.
+    assert fit.estimates.value("background_per_pixel").agrees_with(25.0, sigmas=3.5)
+    energy, pull = fit.residuals(told)
+    assert np.all(np.diff(energy) > 0) and energy.size == 1024
+    # Pulls of 1024 pixels: mean square 1 +- 0.044.
+    assert np.mean(pull**2) == pytest.approx(1.0, abs=0.15)

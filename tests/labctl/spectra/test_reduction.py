@@ -108,6 +108,24 @@ def test_dark_frames_that_scatter_more_than_the_data_sheet_set_the_noise():
     assert "scatter" in spectrum.notes[0]
 
 
+def test_a_known_response_is_divided_out_with_its_noise():
+    """Photons come back whatever share of them the instrument sees; what scatters is what it saw."""
+    rng = np.random.default_rng(13)
+    photons = line(4000.0)
+    response = np.linspace(0.2, 1.0, 512)
+    records = [
+        reduce_frames(
+            data(camera(rng, photons * response, 5), camera(rng, 0 * photons, 3), response=response)
+        )
+        for _ in range(200)
+    ]
+    counts = np.array([record.counts for record in records])
+    stated = np.mean([record.error for record in records], axis=0)
+    assert np.max(np.abs(counts.mean(axis=0) - photons / GAIN) / (stated / np.sqrt(200))) < 4.5
+    assert np.mean(counts.std(axis=0, ddof=1) / stated) == pytest.approx(1.0, abs=0.02)
+    assert records[0].corrected
+
+
 def test_conversion_to_energy_keeps_the_light_and_its_noise():
     rng = np.random.default_rng(7)
     spectrum = reduce_frames(data(camera(rng, line(3000.0), 5), camera(rng, line(0.0), 3)))
@@ -149,6 +167,8 @@ def good():
         ({"wavelength_nm": np.linspace(-10, 500.0, 512)}, "above 0 nm"),
         ({"wavelength_nm": np.linspace(400, 500.0, 5)}, "at least 8"),
         ({"gain_electrons_per_count": 0.0}, "gain"),
+        ({"response": np.ones(100)}, "response has shape"),
+        ({"response": np.zeros(512)}, "not above 0"),
     ],
 )
 def test_frames_that_are_no_measurement_are_refused(changes, message):
