@@ -10,6 +10,7 @@ the rest on the way back, after asking once more.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -123,20 +124,61 @@ def schedule(parameters: Parameters, start_K: float) -> list[PlannedStep]:
     p = parameters
     plan = [PlannedStep(f"by hand: {name}", None, _BY_HAND_S) for name in p.by_hand]
     plan.append(PlannedStep("cool the camera", None, _COOL_CAMERA_S))
-    before_K = start_K
-    for index, target_K in enumerate(p.stage.temperatures_K):
+    targets_K = p.stage.temperatures_K
+    return plan + _pass_steps(p, [(target_K, tuple(PORTS)) for target_K in targets_K], 0, start_K)
+
+
+def _pass_steps(p: Parameters, points: list[Wanted], first: int, before_K: float) -> list[PlannedStep]:
+    """Steps of points ``first``, ``first + 1``, ... coming from stage temperature ``before_K``."""
+    plan: list[PlannedStep] = []
+    frame_s = p.spectrum.exposure_s
+    for index, (target_K, kinds) in enumerate(points, start=first):
+        if not kinds:
+            continue
         ramp_s = abs(target_K - before_K) / p.stage.rate_K_per_min * 60.0
         before_K = target_K
-        frame_s = p.spectrum.exposure_s
         plan += [
             PlannedStep(f"stage to {target_K:g} K", index, ramp_s + p.stage.settle_s + p.stage.soak_s),
             PlannedStep("beam on", index, _BEAM_RAMP_S),
-            PlannedStep("dark frames", index, frame_s * p.spectrum.dark_frames + _FLIP_S),
-            PlannedStep("spectrum", index, frame_s * p.spectrum.frames),
-            PlannedStep("g2", index, p.g2.frame_s * p.g2.frames + _FLIP_S),
-            PlannedStep("beam off", index, _BEAM_RAMP_S),
         ]
+        if "spectrum" in kinds:
+            plan += [
+                PlannedStep("dark frames", index, frame_s * p.spectrum.dark_frames + _FLIP_S),
+                PlannedStep("spectrum", index, frame_s * p.spectrum.frames),
+            ]
+        if "g2" in kinds:
+            plan.append(PlannedStep("g2", index, p.g2.frame_s * p.g2.frames + _FLIP_S))
+        plan.append(PlannedStep("beam off", index, _BEAM_RAMP_S))
     return plan
+
+
+def _steps_left(
+    p: Parameters,
+    number: int,
+    points: list[Wanted],
+    given_up: set[str],
+    left: list[Wanted],
+    *,
+    way_back: bool,
+) -> list[PlannedStep]:
+    """What is still to come once something was given up at point ``number``.
+
+    Args:
+        p: The sweep.
+        number: The present point.
+        points: Those of this pass that come after it.
+        given_up: What nobody moved the fibre for.
+        left: What was left undone so far, the present point included.
+        way_back: This is the second pass; what is left now stays undone.
+    """
+    here_K = left[-1][0]
+    seen = [(target_K, tuple(k for k in kinds if k not in given_up)) for target_K, kinds in points]
+    rest = _pass_steps(p, seen, number + 1, here_K)
+    if way_back:
+        return rest
+    undone = left + [(target_K, tuple(k for k in kinds if k in given_up)) for target_K, kinds in points]
+    last_K = next((target_K for target_K, kinds in reversed(seen) if kinds), here_K)
+    return rest + _pass_steps(p, undone[::-1], len(p.stage.temperatures_K), last_K)
 
 
 def problems(parameters: Parameters, rig: Rig) -> list[tuple[KeyPath, str]]:
@@ -182,7 +224,8 @@ def plan(parameters: Parameters, devices: Mapping[str, Any]) -> steps.Plan:
     Args:
         parameters: What to do.
         devices: By name: ``cryostage``, ``xray_tube``, ``light_path``, ``spectrometer``, ``camera_cooler``,
-            ``counters``, and the values ``point``, ``shutter`` and ``progress``.
+            ``counters``, and the values ``point``, ``shutter``, ``progress`` (the present step) and
+            ``schedule`` (the steps to come, where they change).
     """
     p = parameters
     beam, stage = devices["xray_tube"], devices["cryostage"]
@@ -223,12 +266,17 @@ def _pass(p: Parameters, devices: Mapping[str, Any], points: list[Wanted], first
     left: list[Wanted] = []
     given_up: set[str] = set()
     for number, (target_K, kinds) in enumerate(points, start=first):
+        known = len(given_up)
         if all(kind in given_up for kind in kinds):
             left.append((target_K, kinds))
             continue
         missed = yield from _point(p, devices, number, target_K, kinds, given_up)
         if missed:
             left.append((target_K, missed))
+        if len(given_up) > known:
+            rest = points[number - first + 1 :]
+            to_come = _steps_left(p, number, rest, given_up, left, way_back=first > 0)
+            yield from steps.tell(devices["schedule"], [list(astuple(step)) for step in to_come])
     return left
 
 

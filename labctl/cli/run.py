@@ -142,6 +142,7 @@ def _night(
         f"Run {run_directory.path.name}: {sequence.parameters.title}, "
         f"sample {sequence.parameters.sample.name}"
     )
+    night.live.listeners.append(display.live)
     with display.following(night.progress):
         night.start()
         while night.running(wait_s=0.2) and not stop.requested:

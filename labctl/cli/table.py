@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from labctl.engine.live import LiveStanding
+
 Row = Mapping[str, Any]
 
 
@@ -73,6 +75,20 @@ def stored_line(row: Row) -> str:
     """The stored results of a point, to stand below :func:`point_line`."""
     words = [f"{column.title} {_measured(row[column.name], column)}" for column in COLUMNS]
     return " " * 10 + "stored: " + "   ".join(words)
+
+
+def live_words(live: LiveStanding) -> str:
+    """What can be said of the histogram that is growing now."""
+    counts = f"{live.pairs} pairs in {live.frames} frames, "
+    counts += " + ".join(f"{rate * 1e-3:.1f}" for rate in live.rates_per_s) + " kcps"
+    fit = live.fit
+    if fit is None:
+        return f"live: no lifetimes yet; {counts}"
+    lifetimes = [f"tau_slow {fit.tau_slow_s.scaled(1e9)}"]
+    fast = fit.tau_fast_s
+    if not live.single and "lifetime_fast_s" not in fit.at_bound and fast.error < fast.value:
+        lifetimes.insert(0, f"tau_fast {fast.scaled(1e9)}")
+    return f"live: {', '.join(lifetimes)} ns, mu {fit.mu:.3g}; {counts}"
 
 
 def note_lines(rows: Sequence[Row]) -> list[str]:

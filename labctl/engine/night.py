@@ -10,6 +10,7 @@ from typing import Any, Literal
 from drivers.cryostage.base import CryostageStatus
 from drivers.errors import InstrumentCancelledError, InstrumentError
 from labctl.engine.engine import Engine
+from labctl.engine.live import LiveFollower
 from labctl.engine.recorder import PointListener, Recorder, Truth
 from labctl.engine.schedule import Progress, Standing
 from labctl.engine.sequence_file import Sequence
@@ -57,6 +58,10 @@ class Night:
         on_point: Told of each finished point.
         on_temperature: Told of each reading of the stage.
         truth: True values at a temperature, for a simulated sample.
+
+    Attributes:
+        progress: Which step it is at.
+        live: The fit of the histogram that is growing now; whoever wants to see it adds a listener.
     """
 
     def __init__(
@@ -78,6 +83,8 @@ class Night:
             run, response_sigma_s=rig.config.general.counters.response_sigma_s, on_point=on_point, truth=truth
         )
         self._engine.subscribe(self._recorder)
+        self.live = LiveFollower(response_sigma_s=rig.config.general.counters.response_sigma_s)
+        self._engine.subscribe(self.live)
         start_K = rig.cryostage.status().temperature.value
         self.progress = Progress(sequence.module.schedule(sequence.parameters, start_K), rig.clock)
         self._devices = self._make_devices(run, on_temperature)
@@ -97,6 +104,8 @@ class Night:
 
         progress, shutter = Soft("progress", **common), Soft("shutter", **common)
         progress.listeners.append(self.progress.announce)
+        schedule = Soft("schedule", **common)
+        schedule.listeners.append(self.progress.replan)
         self._steps = progress
         hands = {name: HandDevice(setting, **common) for name, setting in rig.by_hand.items()}
         return {
@@ -109,6 +118,7 @@ class Night:
             "counters": CountersDevice(rig.time_tagger, counters.start, counters.stop, open_writer, **common),
             "point": Soft("point", **common),
             "progress": progress,
+            "schedule": schedule,
             "shutter": shutter,
         }
 
@@ -150,6 +160,7 @@ class Night:
             self._engine.close()
             for device in self._devices.values():
                 device.close()
+        self.live.close()
         try:
             self._recorder.close()
         except OSError as problem:

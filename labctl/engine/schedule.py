@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from drivers.clock import Clock
 
@@ -68,6 +70,15 @@ class Progress:
                 self._index = index
                 self._began_s = self._clock.now()
                 return
+
+    def replan(self, rest: Sequence[Sequence[Any]]) -> None:
+        """The plan changes what comes after the present step.
+
+        Args:
+            rest: Label, number of the point (or None) and expected duration in s of each step to come, in the
+                order of :class:`PlannedStep`.
+        """
+        self._steps = [*self._steps[: self._index + 1], *(PlannedStep(*step) for step in rest)]
 
     def standing(self) -> Standing:
         """Where the run is now; a step that takes longer than planned counts as nearly done."""

@@ -48,6 +48,25 @@ def test_the_schedule_counts_ramps_settling_and_exposures() -> None:
     assert min(g2) >= parameters.g2.frame_s * parameters.g2.frames
 
 
+def test_what_nobody_moved_the_fibre_for_is_counted_on_the_way_back() -> None:
+    shipped = load_sequence(FILE).parameters
+    stage = shipped.stage.model_copy(update={"temperatures_K": [300.0, 200.0, 100.0]})
+    p = shipped.model_copy(update={"stage": stage})
+    later: list[temperature_sweep.Wanted] = [(T, ("spectrum", "g2")) for T in (200.0, 100.0)]
+
+    there = temperature_sweep._steps_left(p, 0, later, {"g2"}, [(300.0, ("g2",))], way_back=False)
+    back = temperature_sweep._steps_left(p, 3, [(200.0, ("g2",))], {"g2"}, [(100.0, ("g2",))], way_back=True)
+
+    # Two spectra on the way there; g2 at 100, 200 and 300 K on the way back: 200 K there, 200 K back.
+    labels = [(step.label, step.point) for step in there if step.label in ("spectrum", "g2")]
+    assert labels == [("spectrum", 1), ("spectrum", 2), ("g2", 3), ("g2", 4), ("g2", 5)]
+    ramps_s = 400.0 / p.stage.rate_K_per_min * 60.0
+    waits_s = 5 * (p.stage.settle_s + p.stage.soak_s)
+    moves_s = sum(step.expected_s for step in there if step.label.startswith("stage to"))
+    assert moves_s == pytest.approx(ramps_s + waits_s)
+    assert back == []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

@@ -69,3 +69,17 @@ def test_the_same_label_twice_means_the_next_of_its_kind() -> None:
     assert progress.standing().left_s == pytest.approx(30)
     progress.announce("unknown")
     assert progress.standing().step.label == "expose"
+
+
+def test_a_plan_that_changes_its_mind_changes_the_time_left() -> None:
+    clock = HandClock()
+    progress = Progress(STEPS, clock)
+    progress.announce("cool")
+    progress.announce("ramp")
+    clock.sleep(10)
+    progress.replan([["expose", 0, 30.0], ["ramp", 2, 20.0], ["expose", 2, 5.0]])
+    assert progress.standing().left_s == pytest.approx(40 + 55)
+    progress.announce("expose")
+    progress.announce("ramp")
+    assert progress.standing().step == PlannedStep("ramp", 2, 20.0)
+    assert progress.standing().left_s == pytest.approx(25)
