@@ -326,7 +326,8 @@ class World:
             }
 
     def _integrate(self, end_s: float) -> None:
-        while self._now_s < end_s - 1e-9:
+        # A world that is closed stops on its way: a long stretch must not outlive the process that asked.
+        while self._now_s < end_s - 1e-9 and not self._ended.is_set():
             self.faults.update(self._now_s)
             self._apply_faults()
             # Looking at the faults once per piece is enough: live ones are not timed better than that.
@@ -336,7 +337,8 @@ class World:
             while self._now_s < piece_end_s - 1e-9:
                 self._step(min(SUBSTEP_S, piece_end_s - self._now_s))
         # Sums of steps end a rounding error away; who waits for a time must see it reached.
-        self._now_s = max(self._now_s, end_s)
+        if not self._ended.is_set():
+            self._now_s = max(self._now_s, end_s)
         self.faults.update(self._now_s)
         self._forget()
 

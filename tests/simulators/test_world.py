@@ -160,3 +160,13 @@ def test_closing_a_free_world_ends_a_wait() -> None:
 def test_the_stage_refuses_what_it_does_not_know() -> None:
     with pytest.raises(ValueError, match="knows no"):
         World().stage("explode")
+
+
+def test_closing_ends_a_long_stretch_on_its_way():
+    world = World()
+    passing = threading.Thread(target=world.advance, args=(1e8,))
+    passing.start()
+    world.close()
+    passing.join(60.0)
+    assert not passing.is_alive()
+    assert world.truth()["now_s"] < 1e8
