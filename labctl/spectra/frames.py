@@ -66,11 +66,13 @@ def check_frames(data: SpectrumData) -> None:
         )
     if float(np.min(data.wavelength_nm)) <= 0.0:
         raise SpectrumRefused("wavelengths of the pixels are not all above 0 nm: calibrate the spectrometer")
-    if not data.gain_electrons_per_count > 0.0 or not data.read_noise_electrons >= 0.0:
+    if not (0.0 < data.gain_electrons_per_count < np.inf and 0.0 <= data.read_noise_electrons < np.inf):
         raise SpectrumRefused(
             f"camera gain is {data.gain_electrons_per_count} electrons per count and read noise "
             f"{data.read_noise_electrons} electrons: gain must be above 0, noise not negative"
         )
+    if not 0.0 < data.exposure_s < np.inf:
+        raise SpectrumRefused(f"exposure is {data.exposure_s} s: it must be above 0")
     response = data.response
     if response is not None and not (
         response.shape == data.wavelength_nm.shape

@@ -13,6 +13,7 @@ import pytest
 from labctl.store.figure import draw_figure
 from labctl.store.panel import FigurePoint
 from labctl.store.panel_g2 import coarser_g2
+from labctl.store.panel_residuals import joined_pulls
 from labctl.store.report import write_figure, write_report
 from labctl.store.run_directory import RunDirectory
 from labctl.store.table import result_row
@@ -23,7 +24,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def axes_of(points: list[FigurePoint], **options: Any) -> dict[str, Any]:
     figure = draw_figure(points, **options)
     figure.draw_without_rendering()
-    return {ax.get_title(loc="left").split("   ")[-1]: ax for ax in figure.axes}
+    return {ax.get_title(loc="left").split("   ")[-1] or ax.get_xlabel(): ax for ax in figure.axes}
 
 
 def bare(point: Any, fit: dict[str, Any] | None) -> FigurePoint:
@@ -49,8 +50,9 @@ def test_every_axis_says_its_quantity_and_unit(make_point: Any, fit: dict[str, A
     axes = axes_of([bare(make_point(temperature_K=kelvin), fit) for kelvin in (300.0, 80.0)])
 
     labels = {name: (ax.get_xlabel(), ax.get_ylabel()) for name, ax in axes.items() if name}
-    assert labels["Spectra"][0] == "Photon energy (eV)"
-    assert labels["Pair correlation"] == ("Delay (ns)", "$g^{(2)}$")
+    # Spectra and g2 have their axis below the residuals that stand under them.
+    assert labels["Photon energy (eV)"][1] == labels["Delay (ns)"][1] == "(data - fit) / sd"
+    assert labels["Pair correlation"][1] == "$g^{(2)}$"
     assert labels["Lifetimes"] == ("Temperature (K)", "Lifetime (ns)")
     assert labels["Coupled light"] == ("Temperature (K)", "Coupled fraction (%)")
     assert labels["Red-shift"] == ("Temperature (K)", "Red-shift (meV)")
@@ -95,6 +97,16 @@ def test_no_text_overlaps_a_neighbouring_panel(make_point: Any, fit: dict[str, A
     for number, box in enumerate(boxes):
         assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
         assert not any(box.overlaps(other) for other in boxes[number + 1 :])
+
+
+def test_residuals_that_are_joined_keep_their_scatter() -> None:
+    pull = np.random.default_rng(4).standard_normal(26_000)
+    x, height = joined_pulls(np.arange(26_000.0), pull, (0.0, 26_000.0))
+
+    assert x.size == 130 and x[0] == pytest.approx(99.5)
+    # 130 numbers of scatter 1: 1 +- 0.06.
+    assert float(height.std()) == pytest.approx(1.0, abs=0.19)
+    assert joined_pulls(np.arange(100.0), pull[:100], (10.0, 19.0))[1].tolist() == pull[10:20].tolist()
 
 
 def test_merging_bins_keeps_pairs_and_level(make_point: Any) -> None:
