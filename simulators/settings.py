@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from labctl.toml_source import TomlSource
 from simulators.faults import Fault, check_name, random_faults
 
 PortNumber = Annotated[int, Field(ge=0, le=65535)]
@@ -101,37 +101,9 @@ def load_simulation(path: Path, changes: Mapping[str, Any] | None = None) -> Sim
         changes: Values that count instead of the file's.
 
     Raises:
-        ValueError: The file cannot be read, or something in the table is wrong: file, line, key, what was
+        InputError: The file cannot be read, or something in the table is wrong: file, line, key, what was
             expected.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        table: Any = tomllib.loads(text).get("simulation", {})
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: {error}") from error
-    try:
-        return SimulationSettings.model_validate({**table, **(changes or {})})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in ("simulation", *first["loc"]))
-        line = _line_of(text, str(first["loc"][0]) if first["loc"] else "")
-        raise ValueError(f"{path}:{line}: {key}: {first['msg']}") from error
-
-
-def _line_of(text: str, key: str) -> int:
-    """Number of the line of the ``[simulation]`` table that sets ``key``, else of its header."""
-    inside, header = False, 1
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.strip()
-        if words.startswith("["):
-            name = words.strip("[]").strip()
-            inside = name == "simulation"
-            if inside:
-                header = number
-            if name == f"simulation.{key}":
-                return number
-        elif inside and key and words.partition("=")[0].strip().partition(".")[0] == key:
-            return number
-    return header
+    source = TomlSource.read(path)
+    table = {**source.data.get("simulation", {}), **(changes or {})}
+    return source.validate(SimulationSettings, table, ["simulation"])

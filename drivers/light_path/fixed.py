@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from drivers.base import Identity, Instrument, Settings
-from drivers.clock import Clock
+from drivers.base import Identity, Settings
 from drivers.errors import LimitError
 from drivers.light_path.base import LightPath, LightPathStatus, Port
 
@@ -25,29 +23,10 @@ class FixedSettings(Settings):
 
 
 class FixedPath(LightPath):
-    """Goes to one port; nothing to move, nothing to ask.
-
-    Args:
-        name: The instrument's name in the rig file.
-        settings: Its table.
-        clock: The experiment's clock.
-        vendor: Not used; here because every driver takes it.
-        partners: Not used.
-    """
+    """Goes to one port; nothing to move, nothing to ask."""
 
     Settings = FixedSettings
-
-    def __init__(
-        self,
-        name: str,
-        settings: FixedSettings,
-        *,
-        clock: Clock,
-        vendor: Any | None = None,
-        partners: Mapping[str, Instrument] | None = None,
-    ) -> None:
-        super().__init__(name, settings, clock=clock)
-        self.settings = settings
+    settings: FixedSettings
 
     def open(self) -> None:
         """Nothing to connect."""

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
-from drivers.base import Identity, Instrument, Settings
-from drivers.clock import Clock
-from drivers.errors import InstrumentConnectionError, LimitError
+from drivers.base import Identity, Settings
+from drivers.errors import InstrumentConnectionError
 from drivers.light_path.base import LightPath, LightPathStatus, Port
 from drivers.spectrometer.andor import AndorSpectrometer
 from drivers.spectrometer.kymera import Kymera
-
-PORTS: tuple[Port, ...] = ("spectrometer", "counters")
 
 
 class KymeraFlipperSettings(Settings):
@@ -41,31 +37,11 @@ class KymeraFlipperSettings(Settings):
 
 
 class KymeraFlipper(LightPath):
-    """Moves the light with a mirror of the open spectrograph.
-
-    Args:
-        name: The instrument's name in the rig file.
-        settings: Its table.
-        clock: The experiment's clock.
-        vendor: Not used; here because every driver takes it.
-        partners: The rig's other instruments by kind; ``"spectrometer"`` must be an open Andor one.
-    """
+    """Moves the light with a mirror of its partner ``"spectrometer"``, an open Andor one."""
 
     Settings = KymeraFlipperSettings
-
-    def __init__(
-        self,
-        name: str,
-        settings: KymeraFlipperSettings,
-        *,
-        clock: Clock,
-        vendor: Any | None = None,
-        partners: Mapping[str, Instrument] | None = None,
-    ) -> None:
-        super().__init__(name, settings, clock=clock)
-        self.settings = settings
-        self._partner = (partners or {}).get("spectrometer")
-        self._spectrograph: Kymera | None = None
+    settings: KymeraFlipperSettings
+    _spectrograph: Kymera | None = None
 
     def open(self) -> None:
         """Find the mirror. It stays as it stands.
@@ -73,13 +49,14 @@ class KymeraFlipper(LightPath):
         Raises:
             InstrumentConnectionError: The spectrometer is not an open Andor one, or has no such mirror.
         """
-        if not isinstance(self._partner, AndorSpectrometer):
+        partner = self.partners.get("spectrometer")
+        if not isinstance(partner, AndorSpectrometer):
             raise InstrumentConnectionError(
                 self.name,
                 "the spectrograph's flipper needs a spectrometer with driver 'andor' in the rig file",
                 advice="Use another light_path driver: 'manual', 'fixed' or 'thorlabs-flip-mount'",
             )
-        spectrograph = self._partner.spectrograph
+        spectrograph = partner.spectrograph
         if self.settings.flipper not in spectrograph.flippers():
             found = ", ".join(spectrograph.flippers()) or "none"
             raise InstrumentConnectionError(
@@ -111,11 +88,6 @@ class KymeraFlipper(LightPath):
             source="measured",
         )
 
-    @property
-    def reachable(self) -> tuple[Port, ...]:
-        """Both ports."""
-        return PORTS
-
     def select(self, port: Port, *, cancel: threading.Event | None = None) -> None:
         """Move the mirror; returns when it stands there (about a second; ``cancel`` is not looked at).
 
@@ -123,8 +95,7 @@ class KymeraFlipper(LightPath):
             LimitError: No such port.
             FaultError: The mirror did not move.
         """
-        if port not in PORTS:
-            raise LimitError(self.name, f"no port {port!r}: 'spectrometer' or 'counters'")
+        self.check_port(port)
         at_spectrometer = port == "spectrometer"
         target = self.settings.spectrometer_port if at_spectrometer else self.settings.counters_port
         self._open().set_flipper_port(self.settings.flipper, target)

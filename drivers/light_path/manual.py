@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from drivers.base import Identity, Instrument, Settings
-from drivers.clock import Clock
-from drivers.errors import InstrumentConnectionError, InstrumentTimeoutError, LimitError
+from drivers.base import Identity, Settings
+from drivers.errors import InstrumentConnectionError, InstrumentTimeoutError
 from drivers.light_path.base import LightPath, LightPathStatus, Port
 from drivers.operator import Operator
 
-PORTS: tuple[Port, ...] = ("spectrometer", "counters")
 _PLACES = {"spectrometer": "the spectrometer's entrance", "counters": "the photon counters' splitter"}
 
 
@@ -38,28 +35,18 @@ class ManualPath(LightPath):
     Args:
         name: The instrument's name in the rig file.
         settings: Its table.
-        clock: The experiment's clock.
-        vendor: The person: something with ``drivers.operator.Operator``'s ``ask``.
-        partners: Not used.
+        rig: As every light path takes; ``vendor`` is the person (``drivers.operator.Operator``).
     """
 
     asks_operator = True
     Settings = ManualSettings
+    settings: ManualSettings
 
-    def __init__(
-        self,
-        name: str,
-        settings: ManualSettings,
-        *,
-        clock: Clock,
-        vendor: Operator | None = None,
-        partners: Mapping[str, Instrument] | None = None,
-    ) -> None:
-        super().__init__(name, settings, clock=clock)
-        self.settings = settings
-        self._operator = vendor
+    def __init__(self, name: str, settings: ManualSettings, **rig: Any) -> None:
+        super().__init__(name, settings, **rig)
+        self._operator: Operator | None = self.vendor
         self._port = settings.port
-        self._known_at_s = clock.now()
+        self._known_at_s = self.clock.now()
 
     def open(self) -> None:
         """Nothing is asked yet.
@@ -86,11 +73,6 @@ class ManualPath(LightPath):
         state = "unknown" if self._port is None else "confirmed"
         return LightPathStatus(True, state, (), self._known_at_s, self._port, "entered")
 
-    @property
-    def reachable(self) -> tuple[Port, ...]:
-        """Both ports."""
-        return PORTS
-
     def select(self, port: Port, *, cancel: threading.Event | None = None) -> None:
         """Ask for the fibre at ``port`` and wait until it is confirmed, or ``cancel`` is set.
 
@@ -101,8 +83,7 @@ class ManualPath(LightPath):
                 needs no move.
             LimitError: No such port.
         """
-        if port not in PORTS:
-            raise LimitError(self.name, f"no port {port!r}: 'spectrometer' or 'counters'")
+        self.check_port(port)
         if self._operator is None:
             raise InstrumentConnectionError(self.name, "there is nobody to ask")
         if port == self._port:

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
-from drivers.base import Identity, Instrument, Settings
-from drivers.clock import Clock
+from drivers.base import Identity, Settings
 from drivers.errors import (
     FaultError,
     InstrumentConnectionError,
     InstrumentError,
     InstrumentTimeoutError,
-    LimitError,
     MissingDriverError,
     ProtocolError,
 )
@@ -31,7 +29,6 @@ from drivers.traffic import TrafficLog
 
 Result = TypeVar("Result")
 
-PORTS: tuple[Port, ...] = ("spectrometer", "counters")
 POLL_S = 0.1
 
 # MGMSG_MOT_REQ_STATUSBITS and MGMSG_MOT_GET_STATUSBITS of Thorlabs' APT protocol document.
@@ -95,30 +92,19 @@ class FlipMountPath(LightPath):
     Args:
         name: The instrument's name in the rig file.
         settings: Its table.
-        clock: The experiment's clock.
-        vendor: pylablib's package ``pylablib.devices.Thorlabs``; None: the installed one.
-        partners: Not used.
+        rig: As every light path takes; ``vendor`` is ``pylablib.devices.Thorlabs``, None: the installed one.
     """
 
     Settings = FlipMountSettings
+    settings: FlipMountSettings
 
-    def __init__(
-        self,
-        name: str,
-        settings: FlipMountSettings,
-        *,
-        clock: Clock,
-        vendor: Any | None = None,
-        partners: Mapping[str, Instrument] | None = None,
-    ) -> None:
-        super().__init__(name, settings, clock=clock)
-        self.settings = settings
+    def __init__(self, name: str, settings: FlipMountSettings, **rig: Any) -> None:
+        super().__init__(name, settings, **rig)
         self.traffic = TrafficLog()
-        self._vendor = vendor
         self._lock = threading.RLock()
         self._wanted = False
         self._mount: Any | None = None
-        self._pause = RetryPause(name, clock)
+        self._pause = RetryPause(name, self.clock)
 
     def open(self) -> None:
         """Connect. The mount stays as it stands.
@@ -150,11 +136,6 @@ class FlipMountPath(LightPath):
         state = "moving" if position is None else f"position {position}"
         return LightPathStatus(True, state, (), self.clock.now(), port, "measured")
 
-    @property
-    def reachable(self) -> tuple[Port, ...]:
-        """Both ports."""
-        return PORTS
-
     def select(self, port: Port, *, cancel: threading.Event | None = None) -> None:
         """Flip to ``port``; returns when the mount's switch says that it is there, or ``cancel`` is set.
 
@@ -162,8 +143,7 @@ class FlipMountPath(LightPath):
             InstrumentTimeoutError: Not there within ``move_timeout_s``.
             LimitError: No such port.
         """
-        if port not in PORTS:
-            raise LimitError(self.name, f"no port {port!r}: 'spectrometer' or 'counters'")
+        self.check_port(port)
         at_spectrometer = port == "spectrometer"
         own = self.settings.spectrometer_position
         target = own if at_spectrometer else 3 - own
@@ -224,7 +204,7 @@ class FlipMountPath(LightPath):
 
     def _connect(self) -> Any:
         address = self.settings.address
-        package = self._vendor
+        package = self.vendor
         with self._translated(f"connect to {address}"):
             if package is None:
                 from pylablib.devices import Thorlabs

@@ -162,7 +162,7 @@ def test_fault_command_without_a_rig(rig_file: Path, capsys: pytest.CaptureFixtu
         ("[simulation]\nsede = 1\n", "rig.toml:2: simulation.sede"),
         ("[simulation]\nlinkam_port = 70000\n", "rig.toml:2: simulation.linkam_port"),
         ('[simulation]\nfaults = [{ name = "tube.ark" }]\n', "unknown fault"),
-        ("[simulation\n", "rig.toml: "),
+        ("[simulation\n", "rig.toml:1: not valid TOML"),
     ],
 )
 def test_mistakes_in_the_file_are_named(tmp_path: Path, text: str, words: str) -> None:
@@ -175,7 +175,7 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path, text: str, words: str) -
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match=r"none\.toml: no such file"):
         load_simulation(tmp_path / "none.toml")
 
 
