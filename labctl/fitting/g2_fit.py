@@ -11,7 +11,7 @@ parameters, after division by the Fano factor of the peak, (1 + mu)^2 without de
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -33,6 +33,7 @@ from labctl.fitting.estimates import (
 )
 from labctl.fitting.g2_start import first_guess, require_pairs
 from labctl.fitting.g2_warnings import limit_warnings
+from labctl.fitting.hidden import hidden_shift
 from labctl.fitting.histogram import MIN_BLOCKS, Histogram
 from labctl.fitting.pair_model import Form, PairModel
 from labctl.fitting.profile import lopsided_covariance
@@ -44,6 +45,7 @@ Array = NDArray[np.float64]
 Pin = Literal["prior", "fixed", "free"]
 
 SPAD_DEAD_TIME_S = 77e-9
+NOTHING_HIDDEN = Value(0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,8 @@ class G2Fit:
         at_bound: Parameters that ended on a bound; their errors are one-sided.
         warnings: What limits the result.
         blinding: The dead time that the model describes; None without.
+        hidden_shift_s: With one lifetime: how much longer the uncoupled light lives if a weak coupled
+            component is hidden in it, mean and spread over what may be.
     """
 
     n_lifetimes: int
@@ -78,6 +82,7 @@ class G2Fit:
     at_bound: tuple[str, ...]
     warnings: tuple[str, ...]
     blinding: Blinding | None = None
+    hidden_shift_s: Value = NOTHING_HIDDEN
 
     @property
     def tau_fast_s(self) -> Value | None:
@@ -86,8 +91,10 @@ class G2Fit:
 
     @property
     def tau_slow_s(self) -> Value:
-        """Lifetime of the uncoupled light (the only one, with one lifetime)."""
-        return self.estimates.value("lifetime_slow_s" if self.n_lifetimes == 2 else "lifetime_s")
+        """Lifetime of the uncoupled light; with one lifetime that one, with what may be hidden in it."""
+        fitted = self.estimates.value("lifetime_slow_s" if self.n_lifetimes == 2 else "lifetime_s")
+        shift = self.hidden_shift_s
+        return Value(fitted.value + shift.value, math.hypot(fitted.error, shift.error))
 
     def curve(self, lag_ps: Array) -> Array:
         """The fitted g2 at lags in ps, normalised by the count rates, through the timing response."""
@@ -136,6 +143,7 @@ class G2Fit:
             "at_bound": list(self.at_bound),
             "warnings": list(self.warnings),
             "blinding": None if self.blinding is None else self.blinding.to_dict(),
+            "hidden_shift_s": self.hidden_shift_s.to_dict(),
         }
 
     @staticmethod
@@ -154,6 +162,7 @@ class G2Fit:
             at_bound=tuple(fields["at_bound"]),
             warnings=tuple(fields["warnings"]),
             blinding=None if fields["blinding"] is None else Blinding.from_dict(fields["blinding"]),
+            hidden_shift_s=cast(Value, Value.from_dict(fields["hidden_shift_s"])),
         )
 
 
@@ -164,8 +173,8 @@ class G2Options:
     Args:
         response_sigma_s: Standard deviation of the start-stop timing response.
         fraction: Coupled share of the light from the spectrum; None where there is none.
-        hidden_fraction: With one lifetime: coupled share that the spectrum could have missed. The lifetime's
-            error then holds how far it moves when a second one of up to this share is allowed.
+        hidden: With one lifetime: coupled share in a peak of the spectrum that was not significant. The
+            uncoupled lifetime is then averaged over what may be hidden (see the module ``hidden``).
         pin: ``"prior"`` uses its error, ``"fixed"`` holds it, ``"free"`` ignores it.
         n_lifetimes: 1 or 2; None chooses.
         form: Exact pair density, or the naive double exponential of some papers.
@@ -180,7 +189,7 @@ class G2Options:
 
     response_sigma_s: float
     fraction: Value | None = None
-    hidden_fraction: float = 0.0
+    hidden: Value = NOTHING_HIDDEN
     pin: Pin = "prior"
     n_lifetimes: int | None = None
     form: Form = "exact"
@@ -343,8 +352,9 @@ def _result(
             f"{histogram.blocks.pairs.shape[0]} time blocks are too few for errors from their scatter "
             f"({MIN_BLOCKS} asked for): counting errors times 1 + mu were used"
         )
-    if n == 1 and options.hidden_fraction > 0.0:
-        covariance = _with_hidden(histogram, options, solution, blinding, covariance)
+    shift = NOTHING_HIDDEN
+    if n == 1 and options.hidden.value + options.hidden.error > 0.0:
+        shift = _hidden_shift(histogram, options, solution, blinding)
     if n == 2:
         covariance = lopsided_covariance(model, PoissonCounts(histogram.counts), solution, covariance)
     estimates = Estimates(solution.names, solution.values, covariance)
@@ -370,6 +380,7 @@ def _result(
         at_bound=solution.at_bound,
         warnings=(*warnings, *estimates.degenerate_pairs()),
         blinding=blinding,
+        hidden_shift_s=shift,
     )
 
 
@@ -381,17 +392,10 @@ def _mu_value(histogram: Histogram, options: G2Options, blinding: Blinding | Non
     return Value(best, slope * contrast.error)
 
 
-def _with_hidden(
-    histogram: Histogram, options: G2Options, one: Solution, blinding: Blinding | None, covariance: Array
-) -> Array:
-    """The lifetime's error with the shift that a second component below the spectrum's sight makes in it."""
-    unseen = replace(options, fraction=Value(0.0, options.hidden_fraction), pin="prior")
-    two = _solve(histogram, unseen, 2, one.values[[1, -2, 2]], blinding)
-    if not two.converged:
-        return covariance
-    index = one.names.index("lifetime_s")
-    share, fast, slow = (float(x) for x in two.values[2:5])
-    main = slow if share < 0.5 else fast
-    result = covariance.copy()
-    result[index, index] += (main - float(one.values[index])) ** 2
-    return result
+def _hidden_shift(
+    histogram: Histogram, options: G2Options, one: Solution, blinding: Blinding | None
+) -> Value:
+    """What a second component below the spectrum's sight makes in the lifetime."""
+    model = PairModel(histogram.edges_s, histogram.accidentals, 2, options.form, blinding)
+    parameters = g2_parameters(histogram, options, 2, one.values[[1, -2, 2]], blinding)
+    return hidden_shift(model, PoissonCounts(histogram.counts), parameters, one, options.hidden)

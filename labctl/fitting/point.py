@@ -106,7 +106,7 @@ def fit_point(
         G2Options(
             response_sigma_s=response_sigma_s,
             fraction=share,
-            hidden_fraction=light.hidden_fraction if light is not None else 0.0,
+            hidden=_hidden(light),
             pin=pin,
             n_lifetimes=n_lifetimes or (2 if share is not None and _significant(share) else None),
             form=form,
@@ -130,6 +130,13 @@ def fit_point(
         warnings=tuple(warnings),
         software=software(),
     )
+
+
+def _hidden(light: SpectrumFit | None) -> Value:
+    """Coupled share in a peak that the spectrum did not hold for significant."""
+    if light is None:
+        return Value(0.0, 0.0)
+    return Value(light.hidden_fraction - light.hidden_error, light.hidden_error)
 
 
 def _significant(share: Value) -> bool:
@@ -160,9 +167,9 @@ def _try_g2(pairs: PairBlocks | None, options: G2Options, warnings: list[str]) -
         if options.n_lifetimes != 2:
             return None
         # Two lifetimes that the data cannot hold apart: one may still be sound.
-        share = options.fraction
-        unseen = share.value + share.error if share is not None else 0.0
-        return _try_g2(pairs, replace(options, n_lifetimes=1, hidden_fraction=min(unseen, 0.2)), warnings)
+        share = options.fraction or Value(0.0, 0.0)
+        weak = Value(min(share.value, 0.2), min(share.error, 0.2))
+        return _try_g2(pairs, replace(options, n_lifetimes=1, hidden=weak), warnings)
     warnings.extend(f"g2: {warning}" for warning in fit.warnings)
     return fit
 

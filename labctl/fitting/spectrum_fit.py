@@ -82,6 +82,7 @@ class SpectrumFit:
         bic_gain: BIC of one peak less BIC of two (0 if two were not tried); above 10 decides for two.
         corrected: The spectrometer's response was divided out; else shares are those of the detected light.
         warnings: What limits the result.
+        hidden_error: The part of ``hidden_fraction`` that is the error of the rejected peak.
     """
 
     n_peaks: int
@@ -92,6 +93,7 @@ class SpectrumFit:
     hidden_fraction: float
     corrected: bool
     warnings: tuple[str, ...]
+    hidden_error: float = 0.0
 
     @property
     def coupled_fraction(self) -> Value | None:
@@ -154,6 +156,7 @@ class SpectrumFit:
             "goodness": self.goodness.to_dict(),
             "bic_gain": self.bic_gain,
             "hidden_fraction": self.hidden_fraction,
+            "hidden_error": self.hidden_error,
             "corrected": self.corrected,
             "warnings": list(self.warnings),
         }
@@ -170,6 +173,7 @@ class SpectrumFit:
             hidden_fraction=float(fields.get("hidden_fraction", 0.0)),
             corrected=bool(fields.get("corrected", False)),
             warnings=tuple(fields["warnings"]),
+            hidden_error=float(fields.get("hidden_error", 0.0)),
         )
 
 
@@ -199,9 +203,9 @@ def fit_spectrum(data: SpectrumData | Spectrum, options: SpectrumOptions | None 
     _require_peak(fits[1], measured)
     chosen = how.n_peaks or _choose(fits, measured)
     gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 2 in fits else 0.0
-    hidden = _hidden_fraction(fits[2]) if chosen == 1 and 2 in fits else 0.0
+    hidden, error = _hidden_fraction(fits[2]) if chosen == 1 and 2 in fits else (0.0, 0.0)
     fit = _result(measured, fits[chosen], chosen, how.line_shape, (gain, hidden), tuple(notes))
-    return replace(fit, corrected=spectrum.corrected)
+    return replace(fit, corrected=spectrum.corrected, hidden_error=error)
 
 
 def _require_light(measured: EnergySpectrum, how: SpectrumOptions) -> None:
@@ -316,14 +320,15 @@ def _bic(solution: Solution, measured: EnergySpectrum) -> float:
     return _penalised(solution) + int(solution.free.sum()) * math.log(measured.energy_eV.size)
 
 
-def _hidden_fraction(two: Solution) -> float:
-    """What the smaller of two peaks that were not significant could hold, 0.2 at most."""
+def _hidden_fraction(two: Solution) -> tuple[float, float]:
+    """What the smaller of two peaks that were not significant could hold, 0.2 at most; error in it."""
     share = float(two.values[two.names.index("fraction")])
     try:
         error = math.sqrt(float(two.covariance()[two.names.index("fraction"), two.names.index("fraction")]))
     except np.linalg.LinAlgError:
         error = 0.0
-    return min(min(share, 1.0 - share) + error, 0.2)
+    limit = min(min(share, 1.0 - share) + error, 0.2)
+    return limit, min(error, limit)
 
 
 def _choose(fits: dict[int, Solution], measured: EnergySpectrum) -> int:
