@@ -120,8 +120,8 @@ def _require_segments(path: Path) -> None:
     """Other formats have no checksums: reading them to the end is the only check."""
     if path.is_file() and path.suffix.lower() in (".ptu", ".ttbin"):
         raise InputError(
-            f"{path}: only tag segments carry checksums; `labctl tags import {path} FOLDER` reads all of such "
-            "a file, refuses it if it is cut short or runs backwards, and makes segments of it"
+            f"{path}: only tag segments carry checksums; `labctl tags import {path} FOLDER` reads such a "
+            "file, refuses it if it is cut short or runs backwards, and makes segments of it"
         )
 
 

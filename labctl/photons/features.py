@@ -246,6 +246,38 @@ def _missing_pulse(
     )
 
 
+def _best_window(
+    sum_counts: NDArray[np.float64], sum_level: NDArray[np.float64], *, least: float
+) -> tuple[float, int, int]:
+    """Give (significance, first bin, number of bins) of the most significant window.
+
+    Args:
+        sum_counts, sum_level: Running sums of the pairs found and wanted, from 0 (n + 1,).
+        least: Only windows that expect so many pairs. With 0 the Poisson deviance judges, and of the
+            windows at least 0.7 times as significant as the best one the narrowest is taken.
+    """
+    n = len(sum_counts) - 1
+    found_windows = [(0.0, 0, 1)]
+    width = 1
+    while width <= max(n // 8, 1):
+        found = sum_counts[width:] - sum_counts[:-width]
+        wanted = sum_level[width:] - sum_level[:-width]
+        if least:
+            # Few expected pairs make large ratios by chance.
+            away = (found - wanted) / np.sqrt(np.maximum(wanted, least))
+            sigma = np.where(wanted >= least, away, 0.0)
+        else:
+            sigma = _significance(found, wanted)
+        at = int(np.argmax(np.abs(sigma)))
+        found_windows.append((float(sigma[at]), at, width))
+        width *= 2
+    best = max(found_windows, key=lambda window: abs(window[0]))
+    if least or abs(best[0]) < _SIGNIFICANT_SIGMA:
+        return best
+    enough = [w for w in found_windows if abs(w[0]) >= max(0.7 * abs(best[0]), _SIGNIFICANT_SIGMA)]
+    return min(enough, key=lambda window: window[2])
+
+
 def _significance(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
     """Signed root of the Poisson deviance, in standard deviations; holds for few expected pairs too."""
     usable = wanted > 0
@@ -261,17 +293,10 @@ def _strongest_window(
     level = expected * (blocks.far_level_if_any() or 1.0)
     sum_counts = np.concatenate([[0.0], np.cumsum(counts)])
     sum_level = np.concatenate([[0.0], np.cumsum(level)])
-    best = (0.0, 0, 1)
-    width = 1
-    while width <= max(len(counts) // 8, 1):
-        found = sum_counts[width:] - sum_counts[:-width]
-        wanted = sum_level[width:] - sum_level[:-width]
-        sigma = _significance(found, wanted)
-        at = int(np.argmax(np.abs(sigma)))
-        if abs(sigma[at]) > abs(best[0]):
-            best = (float(sigma[at]), at, width)
-        width *= 2
-    sigma_best, at, width = best
+    sigma_best, at, width = _best_window(sum_counts, sum_level, least=5.0)
+    if abs(sigma_best) < _SIGNIFICANT_SIGMA:
+        # A dim record: a peak may hold many pairs where fewer than one is expected.
+        sigma_best, at, width = _best_window(sum_counts, sum_level, least=0.0)
     pairs = sum_counts[at + width] - sum_counts[at]
     wanted = sum_level[at + width] - sum_level[at]
     kind: Literal["dip", "peak", "none"] = "peak" if sigma_best > 0 else "dip"

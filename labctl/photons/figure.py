@@ -15,6 +15,7 @@ from labctl.photons.features import Comb, Feature
 from labctl.photons.g2 import PairBlocks
 
 _MOST_STEPS = 700
+_MOST_COMB_STEPS = 4000
 _TALL = 20.0
 _PAIRS_PER_STEP = 30.0
 _NEAR_PERIODS = 5
@@ -156,21 +157,35 @@ def _draw_pulsed(
     figure: Any, blocks: PairBlocks, feature: Feature, comb: Comb, share: SignalShare | None
 ) -> None:
     panels = figure.subplot_mosaic([["all", "all"], ["near", "area"]], height_ratios=(0.8, 1))
-    edges_ns = (np.arange(blocks.n_bins + 1) * blocks.bin_ps - blocks.window_ps) / 1000
     reach = (_NEAR_PERIODS + 0.5) * comb.period_ps
-    for name in ("all", "near"):
+    near = max(feature.delay_ps - reach, -blocks.window_ps), min(feature.delay_ps + reach, blocks.window_ps)
+    for name, part, most in (
+        ("all", (-blocks.window_ps, blocks.window_ps), _MOST_COMB_STEPS),
+        ("near", near, 0),
+    ):
         axes = panels[name]
-        axes.stairs(blocks.total(), edges_ns, color=DATA, lw=0.6 if name == "all" else 0.9, fill=True)
+        edges_ns, pairs, joined = _pairs_in_steps(blocks, part, most)
+        axes.stairs(pairs, edges_ns, color=DATA, fill=True)
         axes.set_xlabel("delay t(stop) - t(start) (ns)")
-        axes.set_ylabel(f"pairs per {blocks.bin_ps} ps")
-        axes.set_xlim(edges_ns[0], edges_ns[-1])
+        axes.set_ylabel(f"pairs per {blocks.bin_ps * joined} ps")
+        axes.set_xlim(part[0] / 1000, part[1] / 1000)
         axes.spines[["top", "right"]].set_visible(False)
         if feature.kind != "none":
             low, high = (feature.delay_ps + sign * feature.half_width_ps for sign in (-1, 1))
             axes.axvspan(low / 1000, high / 1000, color=MARK, alpha=0.22, lw=0)
-    near = panels["near"]
-    near.set_xlim((feature.delay_ps - reach) / 1000, (feature.delay_ps + reach) / 1000)
     _draw_areas(panels["area"], feature, comb, share)
+
+
+def _pairs_in_steps(
+    blocks: PairBlocks, part_ps: tuple[float, float], most: int
+) -> tuple[NDArray[np.float64], NDArray[np.uint64], int]:
+    """Edges in ns, pairs in at most so many steps (0: bin by bin) of a range of delays, and bins per step."""
+    first = max(int((part_ps[0] + blocks.window_ps) // blocks.bin_ps), 0)
+    last = min(int(-(-(part_ps[1] + blocks.window_ps) // blocks.bin_ps)), blocks.n_bins)
+    joined = max(-(-(last - first) // most), 1) if most else 1
+    starts = np.arange(first, last, joined)
+    edges = (np.append(starts, last) * blocks.bin_ps - blocks.window_ps) / 1000
+    return edges, np.add.reduceat(blocks.total()[:last], starts), joined
 
 
 def _draw_areas(axes: Any, feature: Feature, comb: Comb, share: SignalShare | None) -> None:

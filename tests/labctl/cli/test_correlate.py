@@ -10,6 +10,10 @@ import pytest
 
 from drivers.time_tagger.base import TagChunk
 from labctl.cli.main import main
+from labctl.photons.correlator import Pair
+from labctl.photons.log_lags import LogG2
+from labctl.photons.log_record import correlate_log
+from labctl.photons.sources import open_source
 from labctl.photons.tag_file import TagWriter
 from labctl.store.point import PointData
 from labctl.store.run_directory import RunDirectory
@@ -272,22 +276,33 @@ def test_log_lags_of_two_records_and_two_pairs_are_the_sums(
 ) -> None:
     generator = np.random.Generator(np.random.PCG64(7))
     names = []
+    for name in "ab":
+        stamps = [np.sort(generator.integers(0, 10**9, 3000)) for _ in range(2)]
+        names.append(str(made(tmp_path / name, stamps, 10**9)))
+    pairs = (Pair(1, 2), Pair(2, 2))
+
+    def counted(*sources: str) -> list[tuple[LogG2, LogG2]]:
+        records = [(open_source(name).read, lambda tags: None) for name in sources]
+        return correlate_log(records, pairs, 10**7)[0]
+
+    both = counted(*names)
+    for one, other, added in zip(counted(names[0]), counted(names[1]), both, strict=True):
+        for k in (0, 1):
+            assert added[k].pairs.sum() > 1000
+            np.testing.assert_array_equal(added[k].pairs, one[k].pairs + other[k].pairs)
+            np.testing.assert_allclose(added[k].expected, one[k].expected + other[k].expected)
+    words = ["--log", "--longest-s", "1e-5", "--channels", "A,B", "--channels", "B,B", "--json"]
+    assert main(["correlate", *names, *words, "--out", str(tmp_path / "g.png")]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [Path(part["table"]).name for part in result["results"]] == ["g.csv", "g_2_2.csv"]
+    table = np.genfromtxt(result["results"][0]["table"], delimiter=",", skip_header=4)
+    np.testing.assert_array_equal(table[:, 4], np.concatenate([side.pairs for side in both[0]]))
+
+
+def test_a_record_too_short_for_log_lags_still_gives_its_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     short = made(tmp_path / "short", [np.array([100, 900]), np.array([110, 905])], 1000)
     words = ["correlate", str(short), "--log", "--longest-s", "1e-6", "--out", str(tmp_path / "g.png")]
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pairs_counted"] == 4
-    for name in "ab":
-        stamps = [np.sort(generator.integers(0, 10**9, 3000)) for _ in range(2)]
-        names.append(str(made(tmp_path / name, stamps, 10**9)))
-
-    def counted(*sources: str) -> list[np.ndarray]:
-        words = ["--log", "--longest-s", "1e-5", "--channels", "A,B", "--channels", "B,B", "--json"]
-        assert main(["correlate", *sources, *words, "--out", str(tmp_path / "g.png")]) == 0
-        result = json.loads(capsys.readouterr().out)
-        return [np.genfromtxt(part["table"], delimiter=",", skip_header=4) for part in result["results"]]
-
-    first, second, both = counted(names[0]), counted(names[1]), counted(*names)
-    for one, other, added in zip(first, second, both, strict=True):
-        assert added[:, 4].sum() > 1000
-        np.testing.assert_array_equal(added[:, 4], one[:, 4] + other[:, 4])
-        np.testing.assert_allclose(added[:, 5], one[:, 5] + other[:, 5], rtol=1e-6)
