@@ -17,7 +17,6 @@ from drivers.time_tagger.base import TagChunk, TimeTagger, TimeTaggerStatus
 from drivers.time_tagger.connection import Connection
 from drivers.time_tagger.delay import Delay, NoPeakError, delay_between
 from drivers.time_tagger.models import MODELS, model_named
-from drivers.time_tagger.record import Record
 from drivers.time_tagger.self_test import SelfTest, judge
 from drivers.time_tagger.settings import ChannelSettings, SwabianSettings
 from drivers.time_tagger.state import (
@@ -27,6 +26,7 @@ from drivers.time_tagger.state import (
     overflows_and_rates,
     readings_of,
 )
+from drivers.time_tagger.stream import stream_tags
 from drivers.time_tagger.vendor import load_vendor
 from drivers.time_tagger.vendor_file import VendorFile
 from drivers.traffic import TrafficLog
@@ -194,8 +194,17 @@ class SwabianTimeTagger(TimeTagger):
         wanted = self._known(channels)
         if not 0 < duration_s < 1e6:
             raise LimitError(self.name, f"cannot record for {duration_s} s", advice="Choose 0 to 1e6 s")
-        self._open()
-        return self._record(wanted, round(duration_s * 1e12), cancel or threading.Event())
+        names = {number: name for name, number in self.channels.items()}
+        return stream_tags(
+            self.name,
+            self._open(),
+            self.settings,
+            {number: names[number] for number in wanted},
+            round(duration_s * 1e12),
+            clock=self.clock,
+            cancel=cancel or threading.Event(),
+            silent_ps=self._silent_ps,
+        )
 
     def vendor_file(self, path: Path, channels: Sequence[int] | None = None) -> VendorFile:
         """A file in the vendor's own format, written beside what ``stream`` gives, for as long as it is open.
@@ -325,45 +334,6 @@ class SwabianTimeTagger(TimeTagger):
                 "both counters see it",
             ) from error
 
-    def _record(self, channels: list[int], duration_ps: int, cancel: threading.Event) -> Iterator[TagChunk]:
-        connection, settings = self._open(), self.settings
-        tagger = connection.tagger()
-        began_s = self.clock.now()
-        measurement = connection.call(
-            "start a stream",
-            lambda: connection.vendor.TimeTagStream(tagger, settings.buffer_tags, channels),
-        )
-        try:
-            connection.await_start(settings.read_timeout_s)
-            buffer = connection.call("read the stream", measurement.getData)
-            names = {number: name for name, number in self.channels.items()}
-            record = Record(
-                self.name,
-                {channel: names[channel] for channel in channels},
-                begin_ps=int(buffer.tStart),
-                duration_ps=duration_ps,
-                began_s=began_s,
-                buffer_tags=settings.buffer_tags,
-                read_timeout_s=max(settings.read_timeout_s, 3 * settings.poll_s),
-                silence_s=settings.silence_s,
-                silent_ps=self._silent_ps,
-            )
-            while True:
-                for chunk in record.take(buffer, self.clock.now()):
-                    self._silent_ps |= record.silent_ps
-                    yield chunk
-                if record.left_ps <= 0 or cancel.is_set():
-                    return
-                # Never less than a millisecond: a clock need not resolve the picoseconds that may be left.
-                self.clock.wait(cancel, max(min(settings.poll_s, record.left_ps * 1e-12), 1e-3))
-                if not connection.holds(tagger):
-                    raise InstrumentConnectionError(
-                        self.name, "the time tagger was closed or lost during the record"
-                    )
-                buffer = connection.call("read the stream", measurement.getData, quiet=True)
-        finally:
-            connection.release(measurement)
-
     def _set_up(self) -> None:
         """Bring a tagger that was just connected to the settings, and start counting."""
         connection, settings = self._open(), self.settings
@@ -388,7 +358,7 @@ class SwabianTimeTagger(TimeTagger):
         connection.call("clear the overflow counter", tagger.clearOverflows)
         numbers = list(self.channels.values())
         self._heard_s = dict.fromkeys(numbers, self.clock.now())
-        self._silent_ps = {}
+        self._silent_ps.clear()
         self._rates = connection.call("start counting", lambda: connection.vendor.Countrate(tagger, numbers))
 
     def _known(self, channels: Sequence[int]) -> list[int]:
