@@ -274,13 +274,13 @@ def write_only(parts: list[TagChunk], folder: Path) -> None:
             writer.write(part)
 
 
-def read_only(folder: Path) -> None:
-    for _ in read_tags(folder):
+def read_only(folder: Path, threads: int) -> None:
+    for _ in read_tags(folder, threads=threads):
         pass
 
 
 def read_and_correlate(folder: Path, request: Request) -> None:
-    correlate(read_tags(folder), request)
+    correlate(read_tags(folder, threads=request.workers), request)
 
 
 def run_again(records: Records, repeats: int) -> None:
@@ -288,13 +288,14 @@ def run_again(records: Records, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for case, (parts, tags, _) in records.items():
             write_only(parts, Path(folder) / case)
-            rows: dict[str, list[float]] = {"read": []}
+            rows: dict[str, list[float]] = {}
             for _repeat in range(repeats):
-                rows["read"].append(seconds(read_only, Path(folder) / case, by=time.perf_counter))
                 for workers in (1, 2):
+                    taken = seconds(read_only, Path(folder) / case, workers, by=time.perf_counter)
+                    rows.setdefault(f"read, {workers} unpacking threads", []).append(taken)
                     for title, (window, bin_ps) in GEOMETRIES.items():
                         request = Request((Pair(1, 2),), window, bin_ps, workers=workers)
-                        name = f"read + correlate {title}, reader + {workers} counting threads"
+                        name = f"read + correlate {title}, {workers} unpacking and {workers} counting threads"
                         rows.setdefault(name, []).append(
                             seconds(read_and_correlate, Path(folder) / case, request, by=time.perf_counter)
                         )

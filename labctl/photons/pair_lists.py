@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from labctl.photons.compiled import compiled, u64
 
-# Tags handled at a time: their lists and those they reach stay in the second-level cache.
-_TILE = 8192
+# Tags handled at a time: few calls, and lists that stay in the second-level cache.
+_TILE = 16384
 
 
 class PairLists:

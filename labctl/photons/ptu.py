@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import ptufile
@@ -124,11 +125,13 @@ def _chunks(info: PtuInfo, chunk_tags: int) -> Iterator[TagChunk]:
     yield TagChunk(held_stamps, held_channels, begin_ps, end_ps)
 
 
-def _records(file: BinaryIO, info: PtuInfo, chunk: int) -> Iterator[NDArray[np.uint32]]:
+def _records(file: BufferedReader, info: PtuInfo, chunk: int) -> Iterator[NDArray[np.uint32]]:
+    """Give the records, always in the same memory: each part is good until the next one."""
+    buffer = np.empty(chunk, np.dtype("<u4"))
     left = info.n_records
     while left > 0:
-        records = np.fromfile(file, np.dtype("<u4"), min(chunk, left))
-        if not len(records):
+        records = buffer[: min(chunk, left)]
+        if file.readinto(memoryview(records).cast("B")) != records.nbytes:
             raise InputError(f"{info.path}: the file became shorter while it was read")
         left -= len(records)
         yield records
