@@ -110,6 +110,7 @@ def _points(found: RunDirectory, asked: Asked, problems: list[str]) -> list[Poin
 def _fit_and_say(found: RunDirectory, point: PointData, asked: Asked, out: Output, *, save: bool) -> _Fitted:
     from labctl.cli.table import point_line, stored_line
     from labctl.fitting.choice import interval_fields
+    from labctl.store.report import restored
     from labctl.store.table import RESULTS, compare, result_row
 
     sigma_s = point.response_sigma_s
@@ -123,6 +124,7 @@ def _fit_and_say(found: RunDirectory, point: PointData, asked: Asked, out: Outpu
     row["stored"], difference = _compared(row["comparison"])
     row["saved"] = None
     changed = row["comparison"]["same"] is not True or row["stored_options"] != options or intervals
+    changed = changed or restored(stored) is None
     if save and changed:
         path = found.write_fit(point.index, fit.to_dict(), options=options, intervals=row["intervals"])
         row["saved"] = str(path)

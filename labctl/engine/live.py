@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from labctl.engine.frames_seen import pairs_seen, spectrum_seen
 from labctl.errors import InputError
 from labctl.fitting.live import LiveG2, LiveG2Fit
@@ -21,7 +23,8 @@ from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData
 
 Document = dict[str, Any]
-JOIN_TIMEOUT_S = 10.0
+# A fit takes milliseconds; the first one ever on a computer is compiled before, which takes a while.
+JOIN_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +118,15 @@ class LiveFollower:
             self._wake.notify()
 
     def close(self) -> None:
-        """End the thread; a fit that is going on is waited for, up to 10 s."""
+        """End the thread; a fit that is going on is waited for, up to 60 s."""
         with self._wake:
             self._ended = True
             self._wake.notify()
         self._thread.join(JOIN_TIMEOUT_S)
 
     def _work(self) -> None:
+        # While the stage and the camera cool, not when the first photons are counted.
+        LiveG2Fit(self._sigma_s).update(_any_peak())
         while True:
             with self._wake:
                 while self._todo is None and not self._ended:
@@ -167,3 +172,11 @@ class LiveFollower:
         self._single = seen and (share is None or share.value < 2.0 * share.error)
         self._fit = LiveG2Fit(self._sigma_s, fraction=share, single=self._single)
         self._fitting = index
+
+
+def _any_peak() -> PairBlocks:
+    """A small histogram with a peak, to have the fit compiled."""
+    lag = np.abs(np.arange(64) - 31.5)
+    counts = np.round(20.0 + 400.0 * np.exp(-lag / 8.0)).astype(np.uint64)
+    tags, second_ps = np.array([10_000], dtype=np.int64), np.array([10**12], dtype=np.int64)
+    return PairBlocks(3_200, 100, counts[None, :], tags, tags, second_ps)

@@ -66,11 +66,11 @@ def figure_points(run: RunDirectory) -> list[FigurePoint]:
     found = []
     for point in run.read_points():
         fields = fits.get(point.index)
-        found.append(FigurePoint(point, _restored(fields), result_row(point, fields)))
+        found.append(FigurePoint(point, restored(fields), result_row(point, fields)))
     return sorted(found, key=lambda item: -item.temperature_K)
 
 
-def _restored(fields: Mapping[str, Any] | None) -> PointFit | None:
+def restored(fields: Mapping[str, Any] | None) -> PointFit | None:
     """The fit with its curves; None where another version wrote it in another form."""
     from labctl.fitting.point import PointFit
 

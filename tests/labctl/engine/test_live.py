@@ -129,7 +129,12 @@ def test_frames_are_taken_while_a_fit_hangs_and_the_newest_is_fitted_next(
     follower: LiveFollower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, free = threading.Event(), threading.Event()
-    seen = []
+    seen: list[int] = []
+    # What was there to compile is compiled once the first, empty answer has come.
+    idle = Night(follower, load_sample("xray-B").emission(100.0), point=7)
+    idle.frame()
+    wait_for_frames(follower, 1)
+    follower.newest = None
 
     def slow(self: LiveG2Fit, pairs: Any) -> None:
         seen.append(pairs.n_blocks)
@@ -151,10 +156,12 @@ def test_a_defect_in_the_fit_is_kept_and_the_run_goes_on(monkeypatch: pytest.Mon
     def broken(self: LiveG2Fit, pairs: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(LiveG2Fit, "update", broken)
     live = LiveFollower(response_sigma_s=SIGMA_S)
     live("descriptor", {"uid": "g2", "name": "g2", "configuration": COUNTERS})
     night = Night(live, load_sample("xray-B").emission(100.0))
+    night.frame()
+    wait_for_frames(live, 1)
+    monkeypatch.setattr(LiveG2Fit, "update", broken)
     night.frame()
     live._thread.join(120.0)
     night.frame()
