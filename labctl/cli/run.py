@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 NAME = "run"
 HELP = "run a sequence file on the rig, or on the simulated rig"
 
+# What a person does when a step to the safe state could not be confirmed.
+BY_HAND = {
+    "beam off": "Switch the tube off at its panel.",
+    "stage held": "It may go on heating or cooling: stop it at its controller.",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
@@ -203,10 +209,9 @@ def _finish(run: RunDirectory, outcome: Outcome, display: Any, out: Output) -> N
         out.say(f"Failed: {outcome.message}")
     for step in outcome.safety:
         if step.error:
-            out.say(
-                f"NOT SAFE: {step.what} could not be confirmed: {step.error} "
-                "Switch the tube off at its panel."
-            )
+            out.say(f"NOT SAFE: {step.what} could not be confirmed: {step.error} {BY_HAND.get(step.what, "")}")
+        elif not outcome.safe:
+            out.say(f"Confirmed: {step.what}.")
     if outcome.safe:
         out.say("The beam is off and the stage is held.")
     out.say(f"Data: {run.path}")
