@@ -73,6 +73,24 @@ def test_a_point_without_one_of_its_parts_comes_back_without_it(
     assert read_point_fit(tmp_path / "point_003.nxs") is None
 
 
+def test_the_spectrometers_response_comes_back(tmp_path: Path, make_point: Any) -> None:
+    point = make_point()
+    response = np.linspace(0.4, 1.0, point.spectrum.wavelength_nm.size)
+    told = dataclasses.replace(point, spectrum=dataclasses.replace(point.spectrum, response=response))
+    write_point_file(tmp_path / "told.nxs", told)
+
+    read = read_point_file(tmp_path / "told.nxs").spectrum
+    assert read is not None
+    np.testing.assert_array_equal(read.response, response)
+    with h5py.File(tmp_path / "told.nxs") as file:
+        entry = file[file.attrs["default"]]
+        # What is shown is light per pixel, not what the camera saw of it.
+        seen = (point.spectrum.frames.mean(axis=0) - point.spectrum.dark.mean(axis=0)) / response
+        assert np.median(entry["spectrum/intensity"][()] * point.spectrum.exposure_s / seen) == pytest.approx(
+            1.0, abs=0.01
+        )
+
+
 def test_lost_stretches_of_the_time_tags_come_back(tmp_path: Path, make_point: Any) -> None:
     point = make_point()
     edges = np.array([[0, 4 * 10**12, 1], [0, 10**9, 2]], dtype=np.int64)
