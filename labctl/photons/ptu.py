@@ -131,7 +131,7 @@ def _records(file: BufferedReader, info: PtuInfo, chunk: int) -> Iterator[NDArra
     left = info.n_records
     while left > 0:
         records = buffer[: min(chunk, left)]
-        if file.readinto(memoryview(records).cast("B")) != records.nbytes:
+        if file.readinto(records.data.cast("B")) != records.nbytes:
             raise InputError(f"{info.path}: the file became shorter while it was read")
         left -= len(records)
         yield records
