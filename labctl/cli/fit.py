@@ -53,9 +53,10 @@ class _Fitted:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Run the command."""
-    from labctl.cli.table import note_lines, results_table
+    from labctl.cli.table import results_table
     from labctl.cli.trend_lines import trends
     from labctl.store.lookup import find_run
+    from labctl.store.table import note_lines
 
     asked = fit_options.read(args)
     found = find_run(args.run, args.data)

@@ -17,13 +17,13 @@ from rich.text import Text
 from drivers.clock import Clock
 from drivers.cryostage.base import CryostageStatus
 from labctl.cli.output import Output
-from labctl.cli.table import live_words, note_lines, point_line, results_table
+from labctl.cli.table import live_words, point_line, results_table
 from labctl.engine.live import LiveStanding
 from labctl.engine.schedule import Progress as Schedule
 from labctl.engine.schedule import Standing
 from labctl.fitting.point import PointFit
 from labctl.store.point import PointData
-from labctl.store.table import result_row
+from labctl.store.table import note_lines, result_row
 
 EARLY = 0.1
 

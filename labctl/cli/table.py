@@ -91,19 +91,6 @@ def live_words(live: LiveStanding) -> str:
     return f"live: {', '.join(lifetimes)} ns, mu {fit.mu:.3g}; {counts}"
 
 
-def note_lines(rows: Sequence[Row]) -> list[str]:
-    """Each warning of these points once, with the temperatures that it holds for."""
-    where: dict[str, list[str]] = {}
-    for row in rows:
-        kelvin = "?" if row["temperature_K"] is None else f"{row['temperature_K']:.0f}"
-        for warning in row["warnings"]:
-            where.setdefault(warning, []).append(kelvin)
-    return [
-        f"{'all points' if len(kelvins) == len(rows) > 1 else ', '.join(kelvins) + ' K'}: {warning}"
-        for warning, kelvins in where.items()
-    ]
-
-
 def _kelvin(row: Row) -> str:
     temperature_K = row.get("temperature_K")
     return "?" if temperature_K is None else f"{temperature_K:.2f}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.store import durable
 from labctl.store.figure import draw_figure
 from labctl.store.panel import FigurePoint
-from labctl.store.table import RESULTS, result_row
+from labctl.store.table import RESULTS, note_lines, result_row
 from labctl.store.truth import true_curve
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _HEADINGS = {
     "tau_fast_s": ("tau_fast (ns)", 1e9),
     "tau_slow_s": ("tau_slow (ns)", 1e9),
 }
+_GOODNESS = {"spectrum": "chi2 spectrum", "g2": "chi2 g2"}
 
 
 def write_figure(run: RunDirectory) -> Path:
@@ -95,7 +96,8 @@ def _title(run: RunDirectory) -> str:
 
 def _report_lines(run: RunDirectory) -> list[str]:
     state = run.state
-    rows = [result_row(point, run.read_fit(point.index)) for point in run.read_points()]
+    points, fits = run.read_points(), run.read_fits()
+    rows = [result_row(point, fits.get(point.index)) for point in points]
     planned = "" if run.planned_points is None else f" of {run.planned_points}"
     lines = [
         f"# {_title(run)}",
@@ -111,15 +113,24 @@ def _report_lines(run: RunDirectory) -> list[str]:
     lines += ["Errors are one standard deviation, in units of the last digit."]
     if known:
         lines += ["The sample is simulated: the true value stands in brackets."]
-    headings = ["T (K)", *(heading for heading, _ in _HEADINGS.values())]
+    headings = ["T (K)", *(heading for heading, _ in _HEADINGS.values()), *_GOODNESS.values()]
     lines += ["", f"| {' | '.join(headings)} |", f"|{' ---: |' * len(headings)}"]
     for row in rows:
         cells = [f"{row['temperature_K']:.2f}" if row["temperature_K"] is not None else "?"]
         cells += [_cell(row[name], factor) for name, (_, factor) in _HEADINGS.items()]
+        cells += [_goodness((fits.get(row["point"]) or {}).get(name)) for name in _GOODNESS]
         lines.append(f"| {' | '.join(cells)} |")
+    notes = note_lines(rows)
+    lines += ["", *(f"* {note}" for note in notes)] if notes else []
     if (run.path / FIGURE_FILE).exists():
         lines += ["", f"![spectra, g2 and trends]({FIGURE_FILE})"]
     return lines
+
+
+def _goodness(fit: Any) -> str:
+    """Chi-squared and degrees of freedom of one of a point's fits."""
+    found = fit.get("goodness") if isinstance(fit, Mapping) else None
+    return "-" if not found else f"{found['chi2']:.0f}/{found['dof']}"
 
 
 def _cell(result: Mapping[str, Any], factor: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from labctl.store import strict_json
@@ -81,6 +81,19 @@ def compare(new: PointFit | Mapping[str, Any] | None, stored: Mapping[str, Any] 
         "largest_sigmas": largest if math.isfinite(largest) else None,
         "which": which,
     }
+
+
+def note_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each warning of these points once, with the temperatures that it holds for."""
+    where: dict[str, list[str]] = {}
+    for row in rows:
+        kelvin = "?" if row["temperature_K"] is None else f"{row['temperature_K']:.0f}"
+        for warning in row["warnings"]:
+            where.setdefault(warning, []).append(kelvin)
+    return [
+        f"{'all points' if len(kelvins) == len(rows) > 1 else ', '.join(kelvins) + ' K'}: {warning}"
+        for warning, kelvins in where.items()
+    ]
 
 
 def _difference_sigmas(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> float:

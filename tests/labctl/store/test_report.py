@@ -157,3 +157,19 @@ def test_the_page_shows_the_figure_when_there_is_one(run: RunDirectory, make_poi
     (run.path / "figure.png").write_bytes(PNG)
 
     assert "(figure.png)" in Path(write_report(run)).read_text(encoding="utf-8")
+
+
+def test_the_page_says_how_well_the_fits_hold_and_what_limits_them(
+    run: RunDirectory, make_point: Any, fit: dict[str, Any]
+) -> None:
+    light = {"goodness": {"chi2": 1025.4, "dof": 1017, "p_value": 0.4}}
+    for index, kelvin in enumerate((100.0, 80.0)):
+        fields = {**fit, "spectrum": light, "warnings": ["g2: few blocks", *(["narrow"] if index else [])]}
+        run.write_point(make_point(index=index, temperature_K=kelvin), fields)
+
+    text = write_report(run).read_text(encoding="utf-8")
+
+    assert "| chi2 spectrum | chi2 g2 |" in text
+    assert text.count("| 1025/1017 | - |") == 2
+    assert "* all points: g2: few blocks" in text
+    assert "* 80 K: narrow" in text
