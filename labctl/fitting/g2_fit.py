@@ -35,7 +35,7 @@ from labctl.fitting.g2_start import first_guess, require_pairs
 from labctl.fitting.g2_warnings import limit_warnings
 from labctl.fitting.hidden import hidden_shift
 from labctl.fitting.histogram import MIN_BLOCKS, Histogram
-from labctl.fitting.pair_model import Form, PairModel
+from labctl.fitting.pair_model import TWO_LIFETIMES, Form, PairModel
 from labctl.fitting.profile import lopsided_covariance
 from labctl.fitting.solver import Parameter, PoissonCounts, Solution, solve
 from labctl.fitting.value import Value
@@ -285,14 +285,13 @@ def _solve(
                 if not moved[index].fixed:
                     moved[index] = moved[index].at(float(guess[2]) * factor)
             starts.append(moved)
-    best: Solution | None = None
-    for first in starts:
-        solution = solve(model, statistic, first)
-        rank = (solution.converged, -(solution.deviance + solution.penalty))
-        if best is None or rank > (best.converged, -(best.deviance + best.penalty)):
-            best = solution
-    assert best is not None
-    return best
+    return max((solve(model, statistic, first) for first in starts), key=_rank)
+
+
+def _rank(solution: Solution) -> tuple[bool, float]:
+    """The likelier solution is better; coupled light is the faster unless two errors speak against it."""
+    inverted = solution.values.size == len(TWO_LIFETIMES) and solution.values[3] > solution.values[4]
+    return solution.converged, -(solution.deviance + solution.penalty + (4.0 if inverted else 0.0))
 
 
 def _blinding(histogram: Histogram, options: G2Options, one: Solution) -> Blinding | None:

@@ -239,8 +239,11 @@ def solve(
             if damping > 1e12:
                 break
             continue
+        # Less damping where the step gained what was expected of it, more where it went too far: along a
+        # curved valley full steps would go from side to side for ever.
+        gain = problem.gain(theta, state, *trial)
+        damping = max(damping * max(0.1, 1.0 - (2.0 * gain - 1.0) ** 3), 1e-12)
         theta, state = trial
-        damping = max(damping * 0.1, 1e-12)
         steps += 1
     return problem.solution(theta, state, steps, converged)
 
@@ -326,6 +329,12 @@ class _Problem:
         if after is None or not after.objective < state.objective:
             return None
         return trial, after
+
+    def gain(self, theta: Array, state: _State, trial: Array, after: _State) -> float:
+        """Fall of the objective by a step, in units of the quadratic model's, at most 1."""
+        step = trial - theta
+        expected = float(2.0 * step @ state.score - step @ state.information @ step)
+        return min((state.objective - after.objective) / expected, 1.0) if expected > 0.0 else 1.0
 
     def solution(self, theta: Array, state: _State, steps: int, converged: bool) -> Solution:
         edge = (theta <= self.low) | (theta >= self.high)
