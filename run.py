@@ -160,7 +160,7 @@ def main():
         workers = []
         if not any(a.startswith("-n") for a in arguments):
             # One more than processors: a quarter of the tests' time is waiting for lines and deadlines.
-            workers = ["-n", str(min(5, (os.cpu_count() or 1) + 1)), "--maxschedchunk", "8"]
+            workers = ["-n", str(min(5, (os.cpu_count() or 1) + 1))]
         start(["-m", "pytest", *workers, *arguments[1:]])
     start(["-m", "labctl", *arguments])
 

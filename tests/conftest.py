@@ -8,16 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-# Files whose tests take seconds each: first, so that no worker is left with one of them at the end.
-SLOW = ("test_night", "test_house_rules", "test_g2_fit", "test_joint_and_sweep", "test_in_the_simulated_rig")
-
 # Threads that libraries keep for the life of the process.
 KEPT_BY_LIBRARIES = ("pydev", "execnet", "ThreadPoolExecutor-numba", "tqdm", "asyncio_")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slow tests first."""
-    items.sort(key=lambda item: not item.path.stem.startswith(SLOW))
 
 
 @pytest.fixture(autouse=True)

@@ -209,7 +209,8 @@ def _finish(run: RunDirectory, outcome: Outcome, display: Any, out: Output) -> N
         out.say(f"Failed: {outcome.message}")
     for step in outcome.safety:
         if step.error:
-            out.say(f"NOT SAFE: {step.what} could not be confirmed: {step.error} {BY_HAND.get(step.what, "")}")
+            by_hand = BY_HAND.get(step.what, "")
+            out.say(f"NOT SAFE: {step.what} could not be confirmed: {step.error} {by_hand}")
         elif not outcome.safe:
             out.say(f"Confirmed: {step.what}.")
     if outcome.safe:
