@@ -37,9 +37,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=300)
     parser.add_argument("--pulses", type=int, default=300_000)
+    parser.add_argument("--per-pulse", type=float, nargs="+", default=[0.02, 0.2, 1.0], help="photons")
     arguments = parser.parse_args()
     print("photons/pulse  likelihood    lifetime  mean pull   68 %   95 %  refused")
-    for per_pulse in (0.02, 0.2, 1.0):
+    for per_pulse in arguments.per_pulse:
         found: dict[str, list[tuple[float, float]]] = {"first photon": [], "all photons": []}
         refused = dict.fromkeys(found, 0)
         generator = np.random.Generator(np.random.PCG64(int(1000 * per_pulse)))
