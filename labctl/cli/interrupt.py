@@ -12,7 +12,7 @@ from labctl.rig.stop import StopFlag
 
 # SIGBREAK is Windows' Ctrl-Break, SIGHUP a closed terminal elsewhere.
 _NAMES = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
-_WORDS = {"SIGINT": "stopped with Ctrl-C"}
+_WORDS = {"SIGINT": "Ctrl-C"}
 
 
 class Interrupt:
@@ -42,7 +42,7 @@ class Interrupt:
 
     def _act(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        self._stop.request(_WORDS.get(name, f"stopped by signal {name}"))
+        self._stop.request(_WORDS.get(name, f"signal {name}"))
         if self._depth == 0:
             raise KeyboardInterrupt
 

@@ -47,6 +47,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.say(f"No runs yet: {data} {where}. `labctl sweep` makes the first one.")
     else:
         out.console.print(runs_table(shown))
+        for entry in shown:
+            if entry.state in {"stopped", "failed"} and entry.message:
+                out.say(f"{entry.number:04d} {entry.state}: {entry.message}")
         if len(shown) < len(entries):
             out.say(f"{len(entries) - len(shown)} older runs in {data} are not shown.")
     out.result(
@@ -80,16 +83,10 @@ def runs_table(entries: list[RunEntry]) -> Table:
             Text(entry.sample),
             {True: "simulated", False: "real", None: "?"}[entry.simulated],
             f"{entry.points_done}{planned}",
-            Text(_state(entry), style=_STYLES.get(entry.state, "")),
+            Text(entry.state, style=_STYLES.get(entry.state, "")),
             _size(entry.size_bytes),
         )
     return table
-
-
-def _state(entry: RunEntry) -> str:
-    if entry.state in {"stopped", "failed"} and entry.message:
-        return f"{entry.state}: {entry.message}"
-    return entry.state
 
 
 def _date(epoch_s: float | None) -> str:

@@ -15,7 +15,7 @@ def test_unshielded_it_raises_and_says_why() -> None:
     with Interrupt(stop), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
     assert stop.requested
-    assert stop.reason == "stopped with Ctrl-C"
+    assert stop.reason == "Ctrl-C"
 
 
 def test_shielded_it_only_sets_the_flag_however_often_it_comes() -> None:
@@ -24,7 +24,7 @@ def test_shielded_it_only_sets_the_flag_however_often_it_comes() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert stop.requested
-    assert stop.reason == "stopped with Ctrl-C"
+    assert stop.reason == "Ctrl-C"
 
 
 def test_the_handlers_from_before_come_back() -> None:
