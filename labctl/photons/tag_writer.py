@@ -98,6 +98,7 @@ class TagWriter:
         Raises:
             ValueError: Stamps run backwards or lie outside the stretch, the stretch begins before the end
                 of the last one, or a channel number does not fit into 8 bits.
+            OSError: A segment could not be written, or the one before not be brought to disk.
         """
         stamps = np.ascontiguousarray(chunk.timestamps_ps, np.int64)
         channels = np.ascontiguousarray(chunk.channels, np.int32)
@@ -130,16 +131,17 @@ class TagWriter:
 
     def _end_segment(self) -> None:
         """Close the present segment; a thread brings it to disk while the record goes on."""
+        if self._segment is None:
+            return
+        segment, self._segment = self._segment, None
+        segment.close()
         self._wait_for_sync()
-        if self._segment is not None:
-            self._segment.close()
-            self._synced = self._syncing.submit(self._segment.settle)
-            self._segment = None
+        self._synced = self._syncing.submit(segment.settle)
 
     def _wait_for_sync(self) -> None:
         if self._synced is not None:
-            self._synced.result()
-            self._synced = None
+            synced, self._synced = self._synced, None
+            synced.result()
 
     def _append(self, stamps: NDArray[np.int64], channels: NDArray[np.int32]) -> None:
         first = 0

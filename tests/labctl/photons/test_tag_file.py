@@ -92,6 +92,17 @@ def test_a_full_segment_is_closed_and_a_new_one_begun(tmp_path: Path) -> None:
     assert_same(tmp_path, written)
 
 
+def test_a_segment_that_cannot_get_its_name_is_reported_and_kept(tmp_path: Path) -> None:
+    first, second = random_chunks(2, 1000, 10**9)
+    writer = TagWriter(tmp_path, channels={}, attributes={}, segment_s=1e-6, flush_s=0.0)
+    writer.write(first)
+    (tmp_path / "tags-00001.h5").mkdir()
+    writer.write(second)
+    with pytest.raises(OSError, match="tags-00001"):
+        writer.close()
+    assert sum(len(part.timestamps_ps) for part in read_tags(tmp_path / "tags-00001.h5.open")) == 1000
+
+
 def test_duplicate_stamps_across_a_frame_stay_in_one_chunk(tmp_path: Path) -> None:
     stamps = np.sort(np.concatenate([np.arange(FRAME - 3), np.full(9, FRAME), [FRAME + 1]])).astype(np.int64)
     written = [TagChunk(stamps, np.ones(len(stamps), np.int32), 0, FRAME + 2)]
