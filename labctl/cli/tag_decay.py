@@ -67,7 +67,7 @@ def decay_curve(args: argparse.Namespace, out: Output) -> int:
     responses = {label: curve for label, (curve, kind) in curves.items() if "response" in kind.lower()}
     if args.response is not None:
         response = _only(_curves(args, args.response), args.response)
-    elif len(curves) > 1 and len(responses) == 1:
+    elif wanted is not None and len(curves) > 1 and len(responses) == 1:
         ((name, response),) = responses.items()
         curves = {label: entry for label, entry in curves.items() if label != name}
         out.say(f"{name}: taken as the instrument's response of the others")

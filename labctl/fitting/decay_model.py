@@ -12,6 +12,7 @@ from labctl.emission.response import exponential, normal_step
 Array = NDArray[np.float64]
 
 _MOST_EARLIER = 100
+_DARK = 1e-13
 
 
 def decay_model(
@@ -46,7 +47,8 @@ def decay_model(
         jacobian[:, 4 + i] = total * shares[i] * parts[i][2]
         if i < n - 1:
             jacobian[:, 4 + n + i] = total * (parts[i][0] - parts[-1][0])
-    return background + total * np.asarray(shape), jacobian
+    # Rounding of the transform may leave -1e-17 where there is no light; counts need a positive model.
+    return background + total * np.maximum(np.asarray(shape), _DARK), jacobian
 
 
 def _with_earlier(

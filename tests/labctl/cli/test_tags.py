@@ -323,3 +323,26 @@ def test_steady_light_is_no_pulse(record: Path, tmp_path: Path, capsys: pytest.C
 def test_a_rig_file_without_any_response_is_refused() -> None:
     with pytest.raises(ValueError, match="the timing response is missing"):
         Counters(start="a", stop="b", detector_jitter_fwhm_ps=50.0)
+
+
+def test_a_response_in_the_same_export_is_used_for_the_fit_and_else_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.Generator(np.random.PCG64(11))
+    edges = np.arange(0.0, 50.05, 0.1)
+    pulse = 5 + generator.exponential(0.4, 300_000) + generator.normal(0, 0.1, 300_000)
+    light = 5 + generator.exponential(0.4, 50_000) + generator.normal(0, 0.1, 50_000)
+    light += generator.exponential(2.0, 50_000)
+    curves = [np.histogram(part, edges)[0] for part in (pulse, light)]
+    head = "Labels,IRF,film,\nType,Instrument Response Time Scan,Time Scan,\nXAxis,Time(ns),Time(ns),\n\n"
+    rows = "".join(f"{t:.4f},{a},{b},\n" for t, a, b in zip(edges[:-1], *curves, strict=True))
+    (tmp_path / "x.csv").write_text(head + rows, encoding="utf-8")
+    code, result, _ = run(capsys, "decay", "x.csv")
+    assert (code, [curve["label"] for curve in result["curves"]]) == (0, ["IRF", "film"])  # type: ignore[union-attr,index]
+    code, result, said = run(capsys, "decay", "x.csv", "--lifetimes", "auto")
+    (curve,) = result["curves"]  # type: ignore[misc]
+    (lifetime,) = curve["fit"]["lifetimes_ns"]
+    assert code == 0 and curve["label"] == "film" and "IRF: taken as the instrument's response" in said
+    assert lifetime["value"] == pytest.approx(2.0, abs=4 * lifetime["error"])
+    assert lifetime["error"] < 0.02
