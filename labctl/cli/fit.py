@@ -100,7 +100,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
 def _points(found: RunDirectory, asked: Asked, problems: list[str]) -> list[PointData]:
     every = found.read_points(problems)
     if not every:
-        raise InputError("\n".join([f"{found.path} has no point that can be read", *problems]))
+        why = "no point that can be read" if problems else "no finished point to fit"
+        tags = sorted((found.path / "tags").glob("*"))
+        rest = f"; look at its raw tags with: labctl tags check {tags[-1]}" if tags else ""
+        raise InputError("\n".join([f"{found.path} ({found.state.name}) has {why}{rest}", *problems]))
     points = [point for point in every if asked.keep(point)]
     if not points:
         there = ", ".join(f"{point.index} ({point.temperature_K:.0f} K)" for point in every)

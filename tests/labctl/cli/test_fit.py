@@ -204,9 +204,10 @@ def test_a_running_run_is_fitted_but_not_saved_into(tmp_path: Path, points: list
 
 
 def test_a_run_without_points_is_refused(tmp_path: Path) -> None:
-    RunDirectory.create(tmp_path, "empty", {}).close()
+    with RunDirectory.create(tmp_path, "empty", {}) as run:
+        (run.path / "tags" / "point_000").mkdir(parents=True)
 
-    with pytest.raises(InputError, match="has no point that can be read"):
+    with pytest.raises(InputError, match=r"has no finished point to fit; .*tags check .*point_000"):
         call("1", "--data", str(tmp_path))
 
 
