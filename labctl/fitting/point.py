@@ -78,6 +78,7 @@ def fit_point(
     n_lifetimes: int | None = None,
     peaks: SpectrumOptions | None = None,
     constraints: tuple[Constraint, ...] = (),
+    background_Hz: tuple[float, float] = (0.0, 0.0),
 ) -> PointFit:
     """Fit spectrum and g2 of one point; what cannot be fitted is None with a warning, never an exception.
 
@@ -94,6 +95,7 @@ def fit_point(
         n_lifetimes: 1 or 2; None: two where the spectrum shows two peaks, else the g2 decides.
         peaks: How to fit the spectrum; its constraints are not used.
         constraints: Parameters of either fit that are held, bounded or known beforehand.
+        background_Hz: Counts of start and stop that do not come from bursts (dark counts, stray light).
 
     Raises:
         InputError: a constraint that no parameter can obey.
@@ -111,6 +113,7 @@ def fit_point(
             n_lifetimes=n_lifetimes or (2 if share is not None and _significant(share) else None),
             form=form,
             dead_time_s=dead_time_s,
+            background_Hz=background_Hz,
             # What was said of the fraction has gone into the spectrum's.
             constraints=tuple(c for c in constraints if share is None or c.name != "fraction"),
         ),

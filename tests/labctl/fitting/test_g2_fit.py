@@ -108,11 +108,9 @@ def test_bright_bursts_widen_the_errors(bursts):
         fit_g2(bursts(rng, mu=0.5, duration_s=0.06, n_blocks=30), replace(NO_DEAD_TIME, n_lifetimes=2))
         for _ in range(40)
     ]
-    areas = np.array([fit.estimates["contrast_s"] for fit in fits])
-    rates = np.array([fit.mu.value / fit.estimates["contrast_s"] for fit in fits])
-    scatter = np.std(areas * rates**2, ddof=1)
-    stated = np.mean([fit.estimates.value("contrast_s").error for fit in fits] * rates**2)
-    assert stated == pytest.approx(scatter, rel=0.35)
+    # Brightness from pairs per root of both counts: a scatter of 40 is known to 11 %.
+    scatter = np.std([fit.mu.value for fit in fits], ddof=1)
+    assert np.mean([fit.mu.error for fit in fits]) == pytest.approx(scatter, rel=0.35)
     assert np.mean([fit.fano for fit in fits]) == pytest.approx(1.5**2, rel=0.02)
     found = pulls(fits, (0.24e-9, 0.74e-9))
     assert np.all(np.mean(np.abs(found) < 2.0, axis=0) > 0.85)
@@ -128,6 +126,52 @@ def test_dead_time_is_described_and_without_that_lifetimes_come_out_short(bursts
     wrong = fit_g2(record, replace(NO_DEAD_TIME, dead_time_s=1e-12, n_lifetimes=2))
     assert wrong.tau_fast_s.value < 0.95 * 0.24e-9
     assert any("dead time shortens" in warning for warning in wrong.warnings)
+
+
+def test_blind_counters_of_unequal_brightness_with_background(bursts):
+    # 0.4 and 1.2 photons per burst on the two counters, and stray light of a third of the counts.
+    record = bursts(
+        np.random.default_rng(18),
+        mu=(0.4, 1.2),
+        xrays_per_s=5e5,
+        duration_s=0.6,
+        n_blocks=25,
+        dead=True,
+        background_per_s=8e4,
+        window_ps=32_768,
+    )
+    told = fit_g2(record, G2Options(SIGMA, fraction=SPECTRUM_SAYS, background_Hz=(8e4, 8e4)))
+    assert told.mu.agrees_with(0.8, sigmas=3.5) and told.mu.error < 0.01
+    assert told.tau_fast_s.agrees_with(0.24e-9, sigmas=3.5)
+    assert told.tau_slow_s.agrees_with(0.74e-9, sigmas=3.5)
+    # The far level is what the dead time leaves, not what a slow drift would make of it.
+    assert told.estimates.value("level").agrees_with(1.0, sigmas=3.5)
+    assert told.estimates.value("level").error < 0.03
+    lag_ps = np.array([-20_000.0, 20_000.0])
+    far = np.abs(record.lag_ps[:, None] - lag_ps) < 9000.0
+    counted = (record.total() @ far) / (record.expected() @ far)
+    np.testing.assert_allclose(
+        told.curve(lag_ps), counted, atol=4.0 / math.sqrt((record.total() @ far).min())
+    )
+    untold = fit_g2(record, G2Options(SIGMA, fraction=SPECTRUM_SAYS))
+    assert untold.mu.value < 0.75
+    with pytest.raises(FitRefused, match="background"):
+        fit_g2(record, G2Options(SIGMA, fraction=SPECTRUM_SAYS, background_Hz=(0.0, 1e7)))
+
+
+def test_a_drifting_lamp_does_not_look_like_scatter(bursts):
+    # Bursts of equal brightness, five times as many in one half as in the other.
+    rng = np.random.default_rng(19)
+    halves = [
+        bursts(rng, mu=0.3, xrays_per_s=rate, duration_s=0.3, n_blocks=20, dead=True) for rate in (2e5, 1e6)
+    ]
+    record = PairBlocks.concatenate(*halves)
+    fit = fit_g2(record, G2Options(SIGMA, fraction=SPECTRUM_SAYS))
+    assert fit.mu.agrees_with(0.3, sigmas=3.5)
+    # 7e4 bursts on each counter, of which the share p = 0.26 fires the other: p (1 - p)/N, and the dead time.
+    share, number = -math.expm1(-0.3), float(record.start_tags.sum())
+    counting = math.sqrt(share * (1.0 - share) * (1.0 - 0.5 * share) / number) / (1.0 - share)
+    assert fit.mu.error == pytest.approx(counting, rel=0.35)
 
 
 def test_uncorrelated_light_dilutes_the_contrast_only(bursts):
