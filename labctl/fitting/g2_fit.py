@@ -180,7 +180,7 @@ class G2Options:
         form: Exact pair density, or the naive double exponential of some papers.
         dead_time_s: Dead time of the detectors; longer than the burst it leaves only first photons, which the
             model then describes. 0 for none.
-        background_Hz: Counts of start and stop that do not come from bursts (dark counts, stray light).
+        background_Hz: Counts of start and stop without bursts (dark counts, stray light).
         delay_s: Known delay between the counters; None fits it.
         response_prior: Fit the response with this knowledge instead of holding it.
         level_free: Let the far level differ from 1 (slow drifts).
@@ -298,7 +298,7 @@ def _blinding(histogram: Histogram, options: G2Options, one: Solution) -> Blindi
     """What the dead time does, where it is longer than the bursts."""
     if options.form != "exact" or options.dead_time_s < 5.0 * float(one.values[2]):
         return None
-    share = histogram.signal_share(options.background_Hz)
+    share = histogram.signal_share(options.background_Hz, options.dead_time_s)
     return Blinding(histogram.rates_per_s, options.dead_time_s, share)
 
 

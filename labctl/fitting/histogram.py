@@ -40,8 +40,14 @@ class Histogram:
             crossing / starts if starts > 0.0 else 0.0,
         )
 
-    def signal_share(self, background_Hz: tuple[float, float]) -> tuple[float, float]:
+    def signal_share(
+        self, background_Hz: tuple[float, float], dead_time_s: float = 0.0
+    ) -> tuple[float, float]:
         """Share of the counts of start and stop that is not background.
+
+        Args:
+            background_Hz: As counted without the bursts; a counter busy with them misses some of it.
+            dead_time_s: Dead time of the counters.
 
         Raises:
             FitRefused: a background is negative or not below its count rate.
@@ -56,7 +62,7 @@ class Histogram:
                     f"background of {background:g} Hz on the {name} counter must be from 0 to below its "
                     f"rate of {rate:g} Hz"
                 )
-            shares.append(1.0 - background / rate)
+            shares.append(1.0 - background * max(1.0 - rate * dead_time_s, 0.0) / rate)
         return shares[0], shares[1]
 
     def excess(self, solution: Solution) -> float:
