@@ -161,8 +161,9 @@ class G2Fit:
             bin_s=float(fields["bin_s"]),
             at_bound=tuple(fields["at_bound"]),
             warnings=tuple(fields["warnings"]),
-            blinding=None if fields["blinding"] is None else Blinding.from_dict(fields["blinding"]),
-            hidden_shift_s=cast(Value, Value.from_dict(fields["hidden_shift_s"])),
+            # Runs of earlier versions have neither.
+            blinding=Blinding.from_dict(fields["blinding"]) if fields.get("blinding") else None,
+            hidden_shift_s=Value.from_dict(fields.get("hidden_shift_s")) or NOTHING_HIDDEN,
         )
 
 
