@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.photons.compiled import compiled, i64, u64
+from labctl.photons.compiled import compiled, i64, u32, u64
 
 SYNC_CHANNEL = 63
 """Number given to sync events of T2 files: 63 is the overflow code, so no input can have it."""
@@ -65,25 +65,43 @@ def decode_t2(
     filled: int,
 ) -> tuple[int, int]:
     """Decode T2 records behind the ``filled`` tags; give (new fill, ticks of all overflows so far)."""
+    if picoharp:
+        return _decode_t2_picoharp(records, wrap, base, tick_ps, stamps, channels, filled)
+    # What a record is follows from its upper 7 bits. Nothing here is a branch: overflows and photons come in
+    # an order that no processor predicts (a third of the time at 100 kcps, where one record in eight is one).
+    overflows = np.zeros(128, np.int64)
+    overflows[127] = -1  # as a mask
+    names = np.arange(128).astype(np.int32)
+    names[64] = SYNC_CHANNEL
+    count = u64(filled)
+    for i in range(u64(len(records))):
+        record = records[i]
+        head, ticks = record >> u32(25), i64(record & u32(0x1FFFFFF))
+        base += (wrap * (ticks | i64(ticks == 0) if counted else i64(1))) & overflows[head]
+        stamps[count] = (base + ticks) * tick_ps
+        channels[count] = names[head]
+        count += u64(head <= u32(64))
+    return count, base
+
+
+@compiled
+def _decode_t2_picoharp(
+    records: NDArray[np.uint32],
+    wrap: int,
+    base: int,
+    tick_ps: int,
+    stamps: NDArray[np.int64],
+    channels: NDArray[np.int32],
+    filled: int,
+) -> tuple[int, int]:
     count = u64(filled)
     for i in range(u64(len(records))):
         record = i64(records[i])
-        if picoharp:
-            number, ticks = record >> 28, record & 0xFFFFFFF
-            special = number == 15
-            overflow = special and (ticks & 0xF) == 0
-            photon = not special
-        else:
-            number, ticks = (record >> 25) & 63, record & 0x1FFFFFF
-            special = (record >> 31) == 1
-            overflow = special and number == 63
-            sync = special and number == 0
-            photon = (not special) or sync
-            number = SYNC_CHANNEL if sync else number
-        base += wrap * (max(ticks, 1) if counted else 1) if overflow else 0
+        number, ticks = record >> 28, record & 0xFFFFFFF
+        base += wrap if number == 15 and (ticks & 0xF) == 0 else 0
         stamps[count] = (base + ticks) * tick_ps
         channels[count] = number
-        count += u64(photon)
+        count += u64(number != 15)
     return count, base
 
 
