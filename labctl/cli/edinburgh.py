@@ -10,7 +10,7 @@ from labctl.cli.output import Output
 from labctl.errors import InputError
 
 if TYPE_CHECKING:
-    from labctl.fitting.spectrum_fit import SpectrumFit
+    from labctl.fitting.spectrum_result import SpectrumFit
     from labctl.photons.edinburgh import EdinburghScan
     from labctl.spectra.reduction import Spectrum
 

@@ -197,7 +197,7 @@ def _contrast(sample: Sample, args: argparse.Namespace) -> float | None:
 
     if sample.excitation != "xray":
         return None
-    return contrast_s(args.xrays_per_s, fano_excess=PAIR_FACTOR if args.bursts == "cascade" else 1.0)
+    return contrast_s(args.xrays_per_s, pair_factor=PAIR_FACTOR if args.bursts == "cascade" else 1.0)
 
 
 def _lattice(args: argparse.Namespace) -> dict[str, float]:

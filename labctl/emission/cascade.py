@@ -88,7 +88,7 @@ class BurstStatistics:
         Raises:
             ValueError: if the rate of X-rays is not positive.
         """
-        return contrast_s(xrays_per_s, fano_excess=self.pair_factor)
+        return contrast_s(xrays_per_s, pair_factor=self.pair_factor)
 
 
 def simulate_cascade(photons: int, rng: np.random.Generator) -> Cascade:

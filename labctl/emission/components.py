@@ -173,15 +173,6 @@ def decay_per_s(emission: Emission, time_s: ArrayLike, *, sigma_s: float = 0.0) 
     return total
 
 
-def survival(emission: Emission, time_s: ArrayLike) -> Array:
-    """Share of the photons that come later than a time (1 before the pulse), without response."""
-    time = np.maximum(np.asarray(time_s, dtype=np.float64), 0.0)
-    total = np.zeros_like(time)
-    for component in emission.components:
-        total += component.weight * np.exp(-time / component.lifetime_s)
-    return total
-
-
 # -- pairs -------------------------------------------------------------------------------------------------
 
 
@@ -255,20 +246,20 @@ def pair_share_in_bins(emission: Emission, edges_s: ArrayLike, *, sigma_s: float
     return total
 
 
-def contrast_s(xray_rate_per_s: float, *, signal_share: float = 1.0, fano_excess: float = 1.0) -> float:
+def contrast_s(xray_rate_per_s: float, *, signal_share: float = 1.0, pair_factor: float = 1.0) -> float:
     """Contrast C of g2 = 1 + C A(tau): <n(n-1)> / (<n>^2 Phi) times the squared share of burst light.
 
     Args:
         xray_rate_per_s: Phi, absorbed X-rays per second.
         signal_share: Share of all counts that comes from bursts (the rest is dark counts and stray light).
-        fano_excess: <n(n-1)>/<n>^2 of the photons per burst; 1 for Poisson.
+        pair_factor: <n(n-1)>/<n>^2 of the photons per burst; 1 for Poisson.
 
     Returns:
         Contrast in seconds.
     """
     if not xray_rate_per_s > 0.0:
         raise ValueError(f"X-ray rate is {xray_rate_per_s} per s: it must be above 0")
-    return fano_excess * signal_share**2 / xray_rate_per_s
+    return pair_factor * signal_share**2 / xray_rate_per_s
 
 
 def g2(emission: Emission, lag_s: ArrayLike, *, contrast_s: float, sigma_s: float = 0.0) -> Array:

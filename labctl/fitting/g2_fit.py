@@ -12,25 +12,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.emission.components import mixture_density_per_s, naive_pair_shares, pair_shares
 from labctl.fitting.blinding import Blinding
 from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.estimates import (
     Estimates,
-    Goodness,
     bound_warnings,
     burst_covariance,
     covariance_or_refuse,
     poisson_goodness,
-    poisson_residuals,
     require_converged,
-    software,
 )
+from labctl.fitting.g2_result import NOTHING_HIDDEN, G2Fit
 from labctl.fitting.g2_start import first_guess, require_pairs
 from labctl.fitting.g2_warnings import limit_warnings
 from labctl.fitting.hidden import hidden_shift
@@ -45,126 +42,6 @@ Array = NDArray[np.float64]
 Pin = Literal["prior", "fixed", "free"]
 
 SPAD_DEAD_TIME_S = 77e-9
-NOTHING_HIDDEN = Value(0.0, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class G2Fit:
-    """Lifetimes of one histogram.
-
-    Args:
-        n_lifetimes: 1 or 2.
-        form: ``"exact"``, or ``"naive"`` double exponential.
-        estimates: Parameters as in ``pair_model.ONE_LIFETIME`` or ``TWO_LIFETIMES``.
-        goodness: Pearson's chi-squared of bins joined to 20 pairs.
-        bic_gain: Gain of two lifetimes over one after the penalty; above 0 speaks for two.
-        mu: Detected photons per burst, mean of the two detectors (too low where part of the light is
-            background that was not told).
-        mu_model: The same where the model describes the dead time, 0 where it does not.
-        fano: Fano factor of the peak, (1 + mu)^2; 1 where dead time leaves one photon per burst.
-        bin_s: Bin width, over which curves are not averaged.
-        at_bound: Parameters that ended on a bound; their errors are one-sided.
-        warnings: What limits the result.
-        blinding: The dead time that the model describes; None without.
-        hidden_shift_s: With one lifetime: how much longer the uncoupled light lives if a weak coupled
-            component is hidden in it, mean and spread over what may be.
-    """
-
-    n_lifetimes: int
-    form: Form
-    estimates: Estimates
-    goodness: Goodness
-    bic_gain: float
-    mu: Value
-    mu_model: float
-    fano: float
-    bin_s: float
-    at_bound: tuple[str, ...]
-    warnings: tuple[str, ...]
-    blinding: Blinding | None = None
-    hidden_shift_s: Value = NOTHING_HIDDEN
-
-    @property
-    def tau_fast_s(self) -> Value | None:
-        """Lifetime of the coupled light; None with one lifetime."""
-        return self.estimates.value("lifetime_fast_s") if self.n_lifetimes == 2 else None
-
-    @property
-    def tau_slow_s(self) -> Value:
-        """Lifetime of the uncoupled light; with one lifetime that one, with what may be hidden in it."""
-        fitted = self.estimates.value("lifetime_slow_s" if self.n_lifetimes == 2 else "lifetime_s")
-        shift = self.hidden_shift_s
-        return Value(fitted.value + shift.value, math.hypot(fitted.error, shift.error))
-
-    def curve(self, lag_ps: Array) -> Array:
-        """The fitted g2 at lags in ps, normalised by the count rates, through the timing response."""
-        lag = np.asarray(lag_ps, dtype=np.float64) * 1e-12 - self.estimates["delay_s"]
-        if self.n_lifetimes == 1:
-            weights, lifetimes = np.array([1.0]), np.array([self.estimates["lifetime_s"]])
-        else:
-            fraction = self.estimates["fraction"]
-            weights = np.array([fraction, 1.0 - fraction])
-            lifetimes = np.array([self.estimates["lifetime_fast_s"], self.estimates["lifetime_slow_s"]])
-        level, contrast = self.estimates["level"], self.estimates["contrast_s"]
-        sigma = self.estimates["response_sigma_s"]
-        if self.blinding is not None:
-            return self.blinding.curve(lag, (level, contrast, sigma), weights, lifetimes)
-        shares = (pair_shares if self.form == "exact" else naive_pair_shares)(weights, lifetimes)
-        return level + contrast * mixture_density_per_s(shares, lifetimes, lag, sigma)
-
-    def residuals(self, pairs: PairBlocks) -> tuple[Array, Array]:
-        """What the fit leaves over.
-
-        Args:
-            pairs: The histogram that was fitted.
-
-        Returns:
-            Lags in ps (k,), bins with few pairs joined, and signed roots of the deviance, counted less
-            fitted, in standard deviations (k,).
-        """
-        histogram = Histogram(pairs)
-        edges, accidentals = histogram.edges_s, histogram.accidentals
-        model = PairModel(edges, accidentals, self.n_lifetimes, self.form, self.blinding)
-        return poisson_residuals(pairs.lag_ps, histogram.counts, model(self.estimates.values)[0])
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "software": software(),
-            "n_lifetimes": self.n_lifetimes,
-            "form": self.form,
-            "estimates": self.estimates.to_dict(),
-            "goodness": self.goodness.to_dict(),
-            "bic_gain": self.bic_gain,
-            "mu": self.mu.to_dict(),
-            "mu_model": self.mu_model,
-            "fano": self.fano,
-            "bin_s": self.bin_s,
-            "at_bound": list(self.at_bound),
-            "warnings": list(self.warnings),
-            "blinding": None if self.blinding is None else self.blinding.to_dict(),
-            "hidden_shift_s": self.hidden_shift_s.to_dict(),
-        }
-
-    @staticmethod
-    def from_dict(fields: dict[str, Any]) -> G2Fit:
-        """Back from :meth:`to_dict`."""
-        return G2Fit(
-            n_lifetimes=int(fields["n_lifetimes"]),
-            form=fields["form"],
-            estimates=Estimates.from_dict(fields["estimates"]),
-            goodness=Goodness.from_dict(fields["goodness"]),
-            bic_gain=float(fields["bic_gain"]),
-            mu=cast(Value, Value.from_dict(fields["mu"])),
-            mu_model=float(fields["mu_model"]),
-            fano=float(fields["fano"]),
-            bin_s=float(fields["bin_s"]),
-            at_bound=tuple(fields["at_bound"]),
-            warnings=tuple(fields["warnings"]),
-            # Runs of earlier versions have neither.
-            blinding=Blinding.from_dict(fields["blinding"]) if fields.get("blinding") else None,
-            hidden_shift_s=Value.from_dict(fields.get("hidden_shift_s")) or NOTHING_HIDDEN,
-        )
 
 
 @dataclass(frozen=True)
@@ -208,8 +85,8 @@ def fit_g2(pairs: PairBlocks, options: G2Options) -> G2Fit:
     Raises:
         FitRefused: no pairs, no rates, no peak above the accidental level, no convergence, too few bins.
     """
-    histogram = Histogram(pairs)
     require_pairs(pairs, options.response_sigma_s)
+    histogram = Histogram(pairs)
     guess = first_guess(histogram.edges_s, histogram.counts, histogram.accidentals, options.response_sigma_s)
     one = _solve(histogram, options, 1, guess)
     histogram.require_peak(one)

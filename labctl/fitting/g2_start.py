@@ -20,7 +20,8 @@ def require_pairs(pairs: PairBlocks, response_sigma_s: float) -> None:
     """Refuse histograms without anything to fit.
 
     Raises:
-        FitRefused: no tags, no pairs, too few bins, a response that is not a number above 0.
+        FitRefused: no tags, no pairs, pairs that are no counts, too few bins, a response that is not a
+            number above 0.
     """
     if not (math.isfinite(response_sigma_s) and response_sigma_s > 0.0):
         raise FitRefused(f"timing response is {response_sigma_s} s: give its standard deviation, above 0")
@@ -33,6 +34,8 @@ def require_pairs(pairs: PairBlocks, response_sigma_s: float) -> None:
         )
     if pairs.duration_ps.sum() <= 0:
         raise FitRefused("the blocks have no duration: rates cannot be formed")
+    if not np.all(np.isfinite(pairs.pairs)) or float(pairs.pairs.min()) < 0.0:
+        raise FitRefused("histogram holds numbers of pairs that are no counts (negative or not finite)")
     total = int(pairs.total().sum())
     if total < 50:
         raise FitRefused(f"histogram holds {total} pairs, at least 50 are needed: count longer")

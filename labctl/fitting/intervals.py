@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.fitting.g2_fit import G2Fit, G2Options, g2_parameters
+from labctl.fitting.g2_fit import G2Options, g2_parameters
+from labctl.fitting.g2_result import G2Fit
 from labctl.fitting.histogram import Histogram
 from labctl.fitting.pair_model import PairModel
 from labctl.fitting.profile import Interval

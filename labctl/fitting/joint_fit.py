@@ -26,7 +26,8 @@ from labctl.fitting.estimates import (
     require_converged,
     software,
 )
-from labctl.fitting.g2_fit import G2Fit, G2Options, fit_g2
+from labctl.fitting.g2_fit import G2Options, fit_g2
+from labctl.fitting.g2_result import G2Fit
 from labctl.fitting.histogram import MIN_BLOCKS, Histogram
 from labctl.fitting.lines import LineShape
 from labctl.fitting.mixed import MixedData
@@ -34,7 +35,8 @@ from labctl.fitting.pair_model import TWO_LIFETIMES, PairModel
 from labctl.fitting.profile import lopsided_covariance
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import Model, Parameter, PoissonCounts, Solution, solve
-from labctl.fitting.spectrum_fit import SpectrumFit, SpectrumOptions, fit_spectrum
+from labctl.fitting.spectrum_fit import SpectrumOptions, fit_spectrum
+from labctl.fitting.spectrum_result import SpectrumFit
 from labctl.fitting.sweep_pixels import pixels
 from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks

@@ -7,10 +7,12 @@ from typing import Any
 
 from labctl.fitting.constraints import Constraint
 from labctl.fitting.estimates import software
-from labctl.fitting.g2_fit import SPAD_DEAD_TIME_S, G2Fit, G2Options, Pin, fit_g2
+from labctl.fitting.g2_fit import SPAD_DEAD_TIME_S, G2Options, Pin, fit_g2
+from labctl.fitting.g2_result import G2Fit
 from labctl.fitting.pair_model import Form
 from labctl.fitting.refusal import FitRefused
-from labctl.fitting.spectrum_fit import SpectrumFit, SpectrumOptions, fit_spectrum
+from labctl.fitting.spectrum_fit import SpectrumOptions, fit_spectrum
+from labctl.fitting.spectrum_result import SpectrumFit
 from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData, SpectrumRefused
@@ -130,7 +132,8 @@ def fit_point(
         mu=correlation.mu if correlation is not None else None,
         spectrum=light,
         g2=correlation,
-        warnings=tuple(warnings),
+        # A refusal can be met twice, with two lifetimes and with one.
+        warnings=tuple(dict.fromkeys(warnings)),
         software=software(),
     )
 

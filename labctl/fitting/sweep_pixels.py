@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from labctl.fitting.lines import LineShape
 from labctl.fitting.solver import GaussianData
-from labctl.fitting.spectrum_fit import SpectrumFit
 from labctl.fitting.spectrum_model import parameter_names, spectrum_model
+from labctl.fitting.spectrum_result import SpectrumFit
 from labctl.spectra.frames import SpectrumData
 from labctl.spectra.reduction import EnergySpectrum, reduce_frames, to_energy
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from labctl.fitting.g2_fit import G2Fit, G2Options, fit_g2
+from labctl.fitting.g2_fit import G2Options, fit_g2
+from labctl.fitting.g2_result import G2Fit
 from labctl.fitting.lines import LineShape
 from labctl.fitting.refusal import FitRefused
-from labctl.fitting.spectrum_fit import SpectrumFit, SpectrumOptions, fit_spectrum
+from labctl.fitting.spectrum_fit import SpectrumOptions, fit_spectrum
+from labctl.fitting.spectrum_result import SpectrumFit
 from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData, SpectrumRefused

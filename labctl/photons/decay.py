@@ -56,25 +56,6 @@ class DecayCurve:
         """Mean number of counted photons per pulse; above 0.05 a start-stop curve is distorted by pile-up."""
         return float(self.counts.sum()) / self.pulses if self.pulses else 0.0
 
-    def without_pile_up(self) -> NDArray[np.float64]:
-        """Counts of a start-stop curve corrected for the photons hidden by earlier ones, shape (n,).
-
-        Coates, J. Phys. E 1, 878 (1968): n'_k = -P ln(1 - n_k / (P - sum of n_j before k)). Curves that
-        count every photon are returned as they are.
-
-        Raises:
-            ValueError: More counts than pulses.
-        """
-        counts = self.counts.astype(np.float64)
-        if not self.first_only:
-            return counts
-        left = self.pulses - np.concatenate([[0.0], np.cumsum(counts)[:-1]])
-        if (left - counts < 0).any():
-            raise ValueError("more photons than pulses: not a start-stop curve")
-        with np.errstate(divide="ignore"):
-            corrected: NDArray[np.float64] = -self.pulses * np.log1p(-counts / np.maximum(left, 1.0))
-        return corrected
-
 
 class DecayHistogram:
     """Counts photons by their delay after the last pulse, chunk by chunk.

@@ -9,7 +9,8 @@ from labctl.emission import components as c
 from labctl.emission.response import two_sided_cumulative_gradient
 from labctl.fitting import profile
 from labctl.fitting.blinding import Blinding
-from labctl.fitting.g2_fit import G2Fit, G2Options, fit_g2
+from labctl.fitting.g2_fit import G2Options, fit_g2
+from labctl.fitting.g2_result import G2Fit
 from labctl.fitting.pair_kernel import bin_means
 from labctl.fitting.pair_model import (
     PairModel,
@@ -371,6 +372,15 @@ def blocks(pairs, starts=10**6, n=25):
 def test_histograms_without_a_peak_are_refused(pairs, message):
     with pytest.raises(FitRefused, match=message):
         fit_g2(pairs, NO_DEAD_TIME)
+
+
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -3.0])
+def test_pairs_that_are_no_counts_are_refused(spoilt):
+    good = blocks(np.full(1000, 8))
+    counts = good.pairs.astype(np.float64)
+    counts[3, 500] = spoilt
+    with pytest.raises(FitRefused, match="no counts"):
+        fit_g2(replace(good, pairs=counts), NO_DEAD_TIME)
 
 
 def test_a_response_that_is_no_number_is_refused(bursts):

@@ -10,8 +10,9 @@ from labctl.errors import InputError
 from labctl.fitting.constraints import Constraint
 from labctl.fitting.lines import line
 from labctl.fitting.refusal import FitRefused
-from labctl.fitting.spectrum_fit import SpectrumFit, SpectrumOptions, fit_spectrum
+from labctl.fitting.spectrum_fit import SpectrumOptions, fit_spectrum
 from labctl.fitting.spectrum_model import parameter_names, spectrum_model
+from labctl.fitting.spectrum_result import SpectrumFit
 from labctl.fitting.value import Value
 from labctl.spectra.frames import SpectrumData
 from simulators.kymera import BLAZED_GRATINGS

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.time_tagger.base import Gap, TagChunk
 from labctl.errors import InputError
-from labctl.photons.decay import DecayCurve, DecayHistogram
+from labctl.photons.decay import DecayHistogram
 from labctl.photons.edinburgh import read_edinburgh
 
 DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
@@ -67,28 +67,7 @@ def test_every_bin_equals_counting_by_hand(
     assert curve.live_ps == 1000
 
 
-def test_the_pile_up_correction_gives_the_true_decay_back() -> None:
-    """Mean 1.5 photons per pulse with a 2 ns lifetime: the first photons decay much faster."""
-    generator = np.random.Generator(np.random.PCG64(2))
-    pulses = 200_000
-    photons = generator.poisson(1.5, pulses)
-    first = np.full(pulses, np.inf)
-    for n in range(1, photons.max() + 1):
-        drawn = generator.exponential(2000.0, (np.count_nonzero(photons == n), n))
-        first[photons == n] = drawn.min(axis=1)
-    counts, _ = np.histogram(first, np.arange(0, 10_001, 100))
-    curve = DecayCurve(0.0, 100.0, counts.astype(np.int64), pulses, int(counts.sum()), 0, True)
-    edges = np.arange(0, 10_001, 100) / 2000
-    true = 1.5 * pulses * (np.exp(-edges[:-1]) - np.exp(-edges[1:]))
-    corrected = curve.without_pile_up()
-    assert corrected[:30].sum() == pytest.approx(true[:30].sum(), rel=0.01)
-    assert corrected[30:].sum() == pytest.approx(true[30:].sum(), rel=0.05)
-    assert counts[30:].sum() < 0.6 * true[30:].sum()
-
-
-def test_counts_that_no_start_stop_card_gives_are_refused() -> None:
-    with pytest.raises(ValueError, match="more photons than pulses"):
-        DecayCurve(0, 1, np.array([5, 6]), 10, 11, 0, True).without_pile_up()
+def test_bins_and_channels_that_make_no_curve_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fill"):
         DecayHistogram(1, 2, range_ps=10, bin_ps=3)
     with pytest.raises(ValueError, match="different channels"):
