@@ -1,7 +1,7 @@
 """Temperature sweep: at each temperature a spectrum and a g2, beam on only while there is light to see.
 
 At each point: beam off, set the temperature, settle, soak, beam on, dark frames (shutter closed), spectrum
-frames, fibre to the counters, g2 frames, beam off. On any exit: beam off, stage held.
+frames, fibre to the counters, g2 frames, beam off, counts without light. On any exit: beam off, stage held.
 
 Where a person moves the fibre and does not come in time, the sweep goes on with what it can see, and measures
 the rest on the way back, after asking once more.
@@ -77,6 +77,9 @@ class PhotonPairs(_Table):
     )
     window_ps: int = Field(ge=1_000, le=10_000_000)
     bin_ps: int = Field(ge=1, le=1_000_000)
+    background_frames: int = Field(
+        default=0, ge=0, le=10_000, description="with the beam off: dark counts and stray light"
+    )
 
     @model_validator(mode="after")
     def _whole_bins(self) -> PhotonPairs:
@@ -149,6 +152,8 @@ def _pass_steps(p: Parameters, points: list[Wanted], first: int, before_K: float
         if "g2" in kinds:
             plan.append(PlannedStep("g2", index, p.g2.frame_s * p.g2.frames + _FLIP_S))
         plan.append(PlannedStep("beam off", index, _BEAM_RAMP_S))
+        if "g2" in kinds and p.g2.background_frames:
+            plan.append(PlannedStep("counter background", index, p.g2.frame_s * p.g2.background_frames))
     return plan
 
 
@@ -238,7 +243,9 @@ def plan(parameters: Parameters, devices: Mapping[str, Any]) -> steps.Plan:
         yield from steps.configure(stage, **p.stage.model_dump(exclude={"temperatures_K"}))
         yield from steps.configure(beam, **p.beam.model_dump())
         yield from steps.configure(devices["spectrometer"], exposure_s=p.spectrum.exposure_s)
-        yield from steps.configure(devices["counters"], **p.g2.model_dump(exclude={"frames"}))
+        yield from steps.configure(
+            devices["counters"], **p.g2.model_dump(exclude={"frames", "background_frames"})
+        )
         for name, value in p.by_hand.items():
             yield from steps.tell(devices["progress"], f"by hand: {name}")
             yield from steps.move(devices[name], value)
@@ -304,6 +311,10 @@ def _point(
             yield from (_spectrum if kind == "spectrum" else _pairs)(p, devices, number, surroundings)
     yield from steps.tell(progress, "beam off")
     yield from steps.move(beam, False)
+    if "g2" in kinds and "g2" not in given_up and p.g2.background_frames:
+        # The fibre is at the counters still.
+        yield from steps.tell(progress, "counter background")
+        yield from _count(devices, number, "background", p.g2.background_frames, surroundings)
     hands = [devices[name] for name in p.by_hand]
     yield from steps.frame("point", [*surroundings, *hands], [devices["point"]])
     return tuple(kind for kind in kinds if kind in given_up)
@@ -337,8 +348,14 @@ def _spectrum(p: Parameters, devices: Mapping[str, Any], number: int, surroundin
 
 
 def _pairs(p: Parameters, devices: Mapping[str, Any], number: int, surroundings: list[Any]) -> steps.Plan:
-    counters = devices["counters"]
     yield from steps.tell(devices["progress"], "g2")
-    yield from steps.move(counters, number)
-    for _ in range(p.g2.frames):
-        yield from steps.frame("g2", [counters, *surroundings], [devices["point"]])
+    yield from _count(devices, number, "g2", p.g2.frames, surroundings)
+
+
+def _count(
+    devices: Mapping[str, Any], number: int, stream: str, frames: int, surroundings: list[Any]
+) -> steps.Plan:
+    counters = devices["counters"]
+    yield from steps.move(counters, [number, stream])
+    for _ in range(frames):
+        yield from steps.frame(stream, [counters, *surroundings], [devices["point"]])

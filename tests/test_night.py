@@ -82,6 +82,9 @@ def test_the_fit_gives_back_what_the_sample_is(tmp_path: Path, capsys: pytest.Ca
     assert cold["coupled_fraction"]["value"] == pytest.approx(0.56, abs=0.01)
     assert result["points"][0]["coupled_fraction"]["value"] is None
     assert Path(result["figure"]).stat().st_size > 50_000
+    # Counted with the beam off: the dark counts of the detectors in the rig file, and their after-pulses.
+    for rate_Hz in RunDirectory.open(Path(result["run"])).read_point(2).background_Hz:
+        assert rate_Hz == pytest.approx(25.25, abs=4.0 * (25.25 / 12.0) ** 0.5)
 
     code, again = labctl(capsys, "fit", result["run"])
     assert code == 0
@@ -182,7 +185,7 @@ def test_a_seed_is_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert code == 0
         runs.append(result)
     first, same, other = (tags_of(run["run"]) for run in runs)
-    assert len(first) == 1
+    assert len(first) == 2  # with and without the beam
     assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
     assert runs[0]["points"] == runs[1]["points"]

@@ -117,8 +117,12 @@ def _fit_and_say(found: RunDirectory, point: PointData, asked: Asked, out: Outpu
     from labctl.store.report import restored
     from labctl.store.table import RESULTS, compare, result_row
 
-    sigma_s = point.response_sigma_s
-    fit = asked.choice.fit(point.spectrum, point.pairs, response_sigma_s=sigma_s)
+    fit = asked.choice.fit(
+        point.spectrum,
+        point.pairs,
+        response_sigma_s=point.response_sigma_s,
+        background_Hz=point.background_Hz,
+    )
     row, stored, options = result_row(point, fit), found.read_fit(point.index), asked.choice.to_dict()
     intervals = _intervals(point, fit, asked, row["warnings"])
     row["intervals"] = interval_fields(intervals)
@@ -148,7 +152,12 @@ def _intervals(point: PointData, fit: PointFit, asked: Asked, warnings: list[str
     if not asked.intervals:
         return {}
     try:
-        return asked.choice.intervals(point.pairs, fit, response_sigma_s=point.response_sigma_s)
+        return asked.choice.intervals(
+            point.pairs,
+            fit,
+            response_sigma_s=point.response_sigma_s,
+            background_Hz=point.background_Hz,
+        )
     except InputError as refusal:
         warnings.append(f"intervals: {refusal}")
         return {}

@@ -99,8 +99,9 @@ class Night:
         channels = {name: rig.time_tagger.channels[name] for name in (counters.start, counters.stop)}
         attributes = {"sample": self._sequence.parameters.sample.name}
 
-        def open_writer(point: int) -> TagWriter:
-            return TagWriter(run.tags_folder(point), channels=channels, attributes=attributes)
+        def open_writer(point: int, kind: str) -> TagWriter:
+            folder = run.tags_folder(point, background=kind == "background")
+            return TagWriter(folder, channels=channels, attributes={**attributes, "record": kind})
 
         progress, shutter = Soft("progress", **common), Soft("shutter", **common)
         progress.listeners.append(self.progress.announce)

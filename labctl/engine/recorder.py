@@ -131,7 +131,12 @@ class Recorder:
         if point.spectrum is None and point.pairs is None:
             return
         self._run.write_point(point)
-        fit = fit_point(point.spectrum, point.pairs, response_sigma_s=self._response_sigma_s)
+        fit = fit_point(
+            point.spectrum,
+            point.pairs,
+            response_sigma_s=self._response_sigma_s,
+            background_Hz=point.background_Hz,
+        )
         self._run.write_fit(point.index, fit.to_dict())
         self._on_point(point, fit)
 
@@ -169,6 +174,7 @@ class Recorder:
             readings=readings,
             truth=None if self._truth is None else self._truth(temperature_K),
             response_sigma_s=self._response_sigma_s,
+            background=pairs_seen(events.data("background"), events.configuration),
         )
 
 

@@ -58,9 +58,17 @@ class FitChoice:
         return tuple(dict.fromkeys((*light, *TWO_LIFETIMES, *ONE_LIFETIME)))
 
     def fit(
-        self, spectrum: SpectrumData | None, pairs: PairBlocks | None, *, response_sigma_s: float
+        self,
+        spectrum: SpectrumData | None,
+        pairs: PairBlocks | None,
+        *,
+        response_sigma_s: float,
+        background_Hz: tuple[float, float] = (0.0, 0.0),
     ) -> PointFit:
         """Fit one point; what cannot be fitted is None with a warning.
+
+        Args:
+            spectrum, pairs, response_sigma_s, background_Hz: As for ``fit_point``.
 
         Raises:
             InputError: a constraint that no parameter can obey.
@@ -75,6 +83,7 @@ class FitChoice:
             n_lifetimes=self.n_lifetimes,
             peaks=SpectrumOptions(n_peaks=self.n_peaks, line_shape=self.line_shape),
             constraints=self.constraints,
+            background_Hz=background_Hz,
         )
         if not self.joint or spectrum is None or pairs is None:
             return apart
@@ -85,7 +94,9 @@ class FitChoice:
         ):
             note = "joint: no two peaks with two lifetimes here, so there is no fraction to share"
             return replace(apart, warnings=(*apart.warnings, note))
-        options = G2Options(response_sigma_s, form=self.form, dead_time_s=self.dead_time_s)
+        options = G2Options(
+            response_sigma_s, form=self.form, dead_time_s=self.dead_time_s, background_Hz=background_Hz
+        )
         try:
             joint = fit_joint(
                 spectrum, pairs, options, line_shape=self.line_shape, constraints=self.constraints
@@ -95,7 +106,12 @@ class FitChoice:
         return joined(apart, joint)
 
     def intervals(
-        self, pairs: PairBlocks | None, fit: PointFit, *, response_sigma_s: float
+        self,
+        pairs: PairBlocks | None,
+        fit: PointFit,
+        *,
+        response_sigma_s: float,
+        background_Hz: tuple[float, float] = (0.0, 0.0),
     ) -> dict[str, Interval]:
         """Profile-likelihood intervals (68 %) of the lifetimes, by the names of the g2's parameters.
 
@@ -112,6 +128,7 @@ class FitChoice:
             n_lifetimes=fit.g2.n_lifetimes,
             form=self.form,
             dead_time_s=self.dead_time_s,
+            background_Hz=background_Hz,
             constraints=tuple(c for c in self.constraints if share is None or c.name != "fraction"),
         )
         held = {c.name for c in self.constraints if c.fixed is not None}

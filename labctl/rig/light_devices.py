@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -137,7 +137,7 @@ class CountersDevice(Device):
         tagger: The time tagger.
         start: Detector (name in the rig file) that starts the delay.
         stop_detector: Detector that stops it.
-        open_writer: Gives the raw-tag writer of a point by its number; called once per point.
+        open_writer: Gives the raw-tag writer by point and kind of record (see ``set``); called once for each.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class CountersDevice(Device):
         tagger: TimeTagger,
         start: str,
         stop_detector: str,
-        open_writer: Callable[[int], TagWriter],
+        open_writer: Callable[[int, str], TagWriter],
         *,
         clock: Clock,
         stop: StopFlag,
@@ -160,9 +160,14 @@ class CountersDevice(Device):
         self._correlator: PairCorrelator | None = None
         self._frames = 0
 
-    def set(self, point: int) -> WorkStatus:
-        """Begin the record of point number ``point``; the record before it is closed."""
-        return self._start(lambda: self._begin(point))
+    def set(self, record: Sequence[int | str]) -> WorkStatus:
+        """Begin a record; the one before it is closed.
+
+        Args:
+            record: Number of the point, and what is recorded: ``"g2"``, or ``"background"`` (beam off).
+        """
+        point, kind = record
+        return self._start(lambda: self._begin(int(point), str(kind)))
 
     def finish(self) -> None:
         """Close the present point's record (also done by ``close``)."""
@@ -188,11 +193,11 @@ class CountersDevice(Device):
         self._start(self.finish).exception(None)
         super().close()
 
-    def _begin(self, point: int) -> None:
+    def _begin(self, point: int, kind: str) -> None:
         self.finish()
         self.stop_flag.check()
         self._open = ExitStack()
-        self._writer = self._open.enter_context(self._open_writer(point))
+        self._writer = self._open.enter_context(self._open_writer(point, kind))
         self._correlator = PairCorrelator(
             self._start_channel,
             self._stop_channel,

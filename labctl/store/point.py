@@ -32,6 +32,7 @@ class PointData:
             ``red_shift_eV``, ``coupled_fraction``, ``tau_fast_s``, ``tau_slow_s`` and whatever else
             the simulation tells.
         response_sigma_s: Standard deviation of the timing response of a detector pair (entered).
+        background: What the counters saw with the beam off, or None when that was not measured.
     """
 
     index: int
@@ -47,3 +48,13 @@ class PointData:
     readings: dict[str, dict[str, Any]] = field(default_factory=dict)
     truth: dict[str, Any] | None = None
     response_sigma_s: float = 0.0
+    background: PairBlocks | None = None
+
+    @property
+    def background_Hz(self) -> tuple[float, float]:
+        """Rates of start and stop with the beam off; 0 where they were not measured."""
+        if self.background is None or not self.background.duration_ps.sum():
+            return 0.0, 0.0
+        seconds = float(self.background.duration_ps.sum()) * 1e-12
+        start, stop = self.background.start_tags.sum(), self.background.stop_tags.sum()
+        return float(start) / seconds, float(stop) / seconds

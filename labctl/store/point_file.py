@@ -152,6 +152,9 @@ def _write_instrument(instrument: Node, point: PointData, context: PointContext)
         _write_camera(instrument.group("camera", "NXdetector"), point.spectrum)
     if point.pairs is not None:
         _write_counters(instrument.group("counters", "NXdetector"), point.pairs, point.response_sigma_s)
+    if point.background is not None:
+        dark = instrument.group("counters_background", "NXdetector")
+        _write_counters(dark, point.background, point.response_sigma_s)
 
 
 def _write_camera(camera: Node, spectrum: SpectrumData) -> None:
@@ -310,6 +313,9 @@ def _read_entry(entry: Any) -> PointData:
         if "simulated_truth" in entry
         else None,
         response_sigma_s=float(point["response_sigma"][()]),
+        background=_read_pairs(instrument["counters_background/blocks"])
+        if "counters_background" in instrument
+        else None,
     )
 
 

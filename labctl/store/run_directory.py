@@ -165,9 +165,9 @@ class RunDirectory:
         """Folder of the raw time tags."""
         return self.path / "tags"
 
-    def tags_folder(self, index: int) -> Path:
-        """Folder of the raw time tags of one point, made when missing."""
-        folder = self.tags / f"point_{index:03d}"
+    def tags_folder(self, index: int, *, background: bool = False) -> Path:
+        """Folder of the raw time tags of one point, or of its record with the beam off; made when missing."""
+        folder = self.tags / f"{'background' if background else 'point'}_{index:03d}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -46,6 +46,8 @@ def test_the_schedule_counts_ramps_settling_and_exposures() -> None:
     g2 = [step.expected_s for step in steps if step.label == "g2"]
     assert len(g2) == len(parameters.stage.temperatures_K)
     assert min(g2) >= parameters.g2.frame_s * parameters.g2.frames
+    dark = [step.expected_s for step in steps if step.label == "counter background"]
+    assert dark == [parameters.g2.frame_s * parameters.g2.background_frames] * len(g2)
 
 
 def test_what_nobody_moved_the_fibre_for_is_counted_on_the_way_back() -> None:

@@ -48,6 +48,13 @@ def _pairs(rng: np.random.Generator) -> PairBlocks:
     )
 
 
+def _background() -> PairBlocks:
+    """Beam off: 25 and 30 counts per s for 2 s, no pair."""
+    tags = np.array([20, 30], dtype=np.int64)
+    duration_ps = np.full(2, 10**12, dtype=np.int64)
+    return PairBlocks(20_000, 100, np.zeros((2, 400), np.uint64), tags, tags + 5, duration_ps)
+
+
 @pytest.fixture
 def make_point() -> PointMaker:
     def make(index: int = 3, temperature_K: float = 120.0123456789, **changes: object) -> PointData:
@@ -81,6 +88,7 @@ def make_point() -> PointMaker:
                 "sample": "xray-B",
             },
             "response_sigma_s": 57.0e-12,
+            "background": _background(),
         }
         return PointData(**{**fields, **changes})  # type: ignore[arg-type]
 

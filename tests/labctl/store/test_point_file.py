@@ -61,7 +61,7 @@ def test_a_point_comes_back_bit_for_bit(tmp_path: Path, make_point: Any, fit: di
     assert read_point_fit(tmp_path / "point_003.nxs") == fit
 
 
-@pytest.mark.parametrize("missing", ["spectrum", "pairs", "truth"])
+@pytest.mark.parametrize("missing", ["spectrum", "pairs", "truth", "background"])
 def test_a_point_without_one_of_its_parts_comes_back_without_it(
     tmp_path: Path, make_point: Any, missing: str
 ) -> None:
@@ -89,6 +89,11 @@ def test_the_spectrometers_response_comes_back(tmp_path: Path, make_point: Any) 
         assert np.median(entry["spectrum/intensity"][()] * point.spectrum.exposure_s / seen) == pytest.approx(
             1.0, abs=0.01
         )
+
+
+def test_the_counters_background_is_a_rate_each_or_none(make_point: Any) -> None:
+    assert make_point().background_Hz == (25.0, 30.0)
+    assert make_point(background=None).background_Hz == (0.0, 0.0)
 
 
 def test_lost_stretches_of_the_time_tags_come_back(tmp_path: Path, make_point: Any) -> None:

@@ -313,6 +313,7 @@ def test_a_run_with_nothing_in_it_reads_as_empty(tmp_path: Path) -> None:
 def test_tags_have_a_folder_per_point(run: RunDirectory) -> None:
     assert run.tags_folder(3) == run.path / "tags" / "point_003"
     assert run.tags_folder(3).is_dir()
+    assert run.tags_folder(3, background=True) == run.path / "tags" / "background_003"
 
 
 def test_the_master_file_links_every_point_and_moves_with_the_run(
