@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ _TEXT = (".csv", ".txt", ".asc", ".dat")
 _MOST_LIFETIMES = 4
 _TRIED = 3
 _PILE_UP = 0.05
+_MOST_NS = 1e12
+_MOST_BINS = 20_000_000
+_MOST_PULSES = 1e18
 
 
 def add_decay_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +66,17 @@ def decay_curve(args: argparse.Namespace, out: Output) -> int:
     """Count or read, fit if asked, write table and figure."""
     from labctl.cli.decay_figure import save_decay_figure
 
+    if not 0 < args.range_ns <= _MOST_NS or args.bin_ps < 1:
+        raise InputError(
+            f"--bin-ps {args.bin_ps} and --range-ns {args.range_ns:g}: both must be positive, the range at "
+            f"most {_MOST_NS:g}"
+        )
+    if args.range_ns * 1000 / args.bin_ps > _MOST_BINS:
+        bins = args.range_ns * 1000 / args.bin_ps
+        raise InputError(f"{bins:.0f} bins are too many; take wider bins or a shorter range")
+    for option, delay_ns in (("--fit-from-ns", args.fit_from_ns), ("--fit-to-ns", args.fit_to_ns)):
+        if delay_ns is not None and math.isnan(delay_ns):
+            raise InputError(f"{option} nan: a delay is a number")
     wanted = _lifetimes(args)
     curves, response = _curves(args, args.source), None
     responses = {label: curve for label, (curve, kind) in curves.items() if "response" in kind.lower()}
@@ -175,7 +190,7 @@ def _only(curves: dict[str, tuple[DecayCurve, str]], path: Path) -> DecayCurve:
 
 
 def _with_pulses(curve: DecayCurve, pulses: float, label: str) -> DecayCurve:
-    if not pulses >= curve.counts.sum():
+    if not curve.counts.sum() <= pulses <= _MOST_PULSES:
         raise InputError(
             f"--pulses {pulses:g}: {label} has {int(curve.counts.sum())} counts; a start-stop curve has at "
             "most one per pulse"
@@ -225,6 +240,11 @@ def _fit(data: DecayData, wanted: int, sigma_ps: float | None, label: str) -> De
     from labctl.fitting.decay_fit import fit_decay
     from labctl.fitting.refusal import FitRefused
 
+    span_ps = float(data.edges_s[-1] - data.edges_s[0]) * 1e12
+    if sigma_ps is not None and not sigma_ps < span_ps:
+        raise InputError(
+            f"--response-sigma-ps {sigma_ps:g}: wider than the curve that is fitted ({label}: {span_ps:g} ps)"
+        )
     try:
         return fit_decay(
             data,

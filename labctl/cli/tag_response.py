@@ -52,8 +52,10 @@ def response(args: argparse.Namespace, out: Output) -> int:
     source = record.source
     start, stop = two_channels(args.channels, source)
     window = window_ps(args.range_ns, args.bin_ps)
-    if args.pulse_fwhm_ps < 0:
-        raise InputError(f"--pulse-fwhm-ps {args.pulse_fwhm_ps:g}: a length is not negative")
+    if not 0 <= args.pulse_fwhm_ps < math.inf:
+        raise InputError(f"--pulse-fwhm-ps {args.pulse_fwhm_ps:g}: a length is a number, 0 or more")
+    if args.around_ns is not None and not math.isfinite(args.around_ns):
+        raise InputError(f"--around-ns {args.around_ns:g}: a delay is a finite number")
     figure = figure_path(args.out, source.path, "response")
     counted = correlate(source.read(), Request((Pair(start, stop),), window, args.bin_ps))
     require_tags(source, (start, stop), counted.tags_by_channel)
