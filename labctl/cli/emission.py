@@ -67,11 +67,14 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for option, value in (("--xrays-per-s", args.xrays_per_s), ("--spot-um", args.spot_um)):
-        if not 0.0 < value < 1e15:
-            raise InputError(f"{option} {value}: it must be above 0")
-    if not 0.0 <= args.response_ps < 1e6:
-        raise InputError(f"--response-ps {args.response_ps}: it must be from 0 to 1000000")
+    # Beyond, the contrast's figure has no axis that a float can carry.
+    for option, value, low, high, unit in (
+        ("--xrays-per-s", args.xrays_per_s, 1e-3, 1e15, "per s"),
+        ("--spot-um", args.spot_um, 1e-3, 1e6, "um"),
+        ("--response-ps", args.response_ps, 0.0, 1e6, "ps"),
+    ):
+        if not low <= value <= high:
+            raise InputError(f"{option} {value:g}: it must be from {low:g} to {high:g} {unit}")
     if args.cycle is not None and args.cycle < 1:
         raise InputError(f"--cycle {args.cycle}: cooling cycles are counted from 1")
     if args.population and args.excitation == "uv":

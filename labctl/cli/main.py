@@ -28,6 +28,20 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message}\n{self.format_usage().strip()}")
 
 
+class _VersionAsked(Exception):
+    """No error: ``--version`` ends the parsing."""
+
+
+class _Version(argparse.Action):
+    """argparse's own prints plain text, whatever ``--json`` asks for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, *_: object) -> None:
+        raise _VersionAsked
+
+
 def build_parser() -> tuple[_Parser, dict[str, ModuleType]]:
     """The parser, and the module behind each command."""
     common = _Parser(add_help=False)
@@ -40,7 +54,7 @@ def build_parser() -> tuple[_Parser, dict[str, ModuleType]]:
     parser = _Parser(
         prog="labctl", description="Runs the X-ray scintillation rig and its data.", parents=[common]
     )
-    parser.add_argument("--version", action="version", version=f"labctl {__version__}")
+    parser.add_argument("--version", action=_Version, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser, dest="command")
     modules = {}
     for name in COMMANDS:
@@ -61,9 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     # Libraries print where they should not; with --json standard output belongs to the one object.
     with contextlib.redirect_stdout(sys.stderr) if out.as_json else contextlib.nullcontext():
         try:
-            parser, modules = build_parser()
-            parsed = parser.parse_args(arguments)
-            return int(modules[parsed.command].run(parsed, out))
+            return _run(arguments, out)
         except InputError as error:
             return _fail(out, WRONG_INPUT, str(error))
         except KeyboardInterrupt:
@@ -76,6 +88,18 @@ def main(arguments: Sequence[str]) -> int:
             return _fail(out, FAILED, str(error))
         except Exception as error:
             return _fail(out, FAILED, _defect(error))
+
+
+def _run(arguments: Sequence[str], out: Output) -> int:
+    parser, modules = build_parser()
+    try:
+        parsed = parser.parse_args(arguments)
+    except _VersionAsked:
+        if not out.as_json:
+            out.say(f"labctl {__version__}")
+        out.result({"version": __version__})
+        return DONE
+    return int(modules[parsed.command].run(parsed, out))
 
 
 def _defect(error: Exception) -> str:

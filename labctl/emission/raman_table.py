@@ -78,11 +78,12 @@ def density_from_raman(
     strength. Shifts below ``lowest_per_cm``, where the laser line ends, are left out.
 
     Raises:
-        RamanTableError: if no light is left above ``lowest_per_cm``.
-        ValueError: if the strength or the temperature is not positive.
+        RamanTableError: if no light is left above ``lowest_per_cm``, or the strength or the temperature
+            is not positive and finite.
     """
-    if not temperature_K > 0:
-        raise ValueError(f"temperature_K of a Raman spectrum must be positive, not {temperature_K}")
+    for name, value in (("temperature_K", temperature_K), ("Huang-Rhys strength", huang_rhys)):
+        if not 0 < value < math.inf:
+            raise RamanTableError(f"{name} of a Raman spectrum must be positive and finite, not {value}")
     shift = np.asarray(shift_per_cm, dtype=float)
     used = shift >= max(lowest_per_cm, np.finfo(float).tiny)
     energy = shift[used] * INVERSE_CM_eV
@@ -101,7 +102,6 @@ def load_raman_density(
 
     Raises:
         RamanTableError: as they do, always naming the file.
-        ValueError: if the strength or the temperature is not positive.
     """
     shift, intensity = read_raman_table(path)
     try:

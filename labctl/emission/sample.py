@@ -202,7 +202,10 @@ def load_sample(name: str) -> Sample:
     stem, cycle = split_cycle(name)
     known = sample_names()
     if stem not in known:
-        raise SampleError(f"no sample named {stem!r}: known are {', '.join(known)}")
+        raise SampleError(
+            f"no sample named {stem!r}: known are {', '.join(known)} here, and xray-03 to xray-10 of the "
+            "population (labctl.emission.population.find_sample knows all)"
+        )
     folder = resources.files("labctl.emission").joinpath("samples")
     return parse_sample(stem, folder.joinpath(f"{stem}.toml").read_text(encoding="utf-8")).in_cycle(cycle)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from labctl import __version__
 from labctl.cli import main as main_module
 from labctl.cli import runs
 
@@ -57,3 +58,11 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         main_module.main([command, "--help"])
     assert ended.value.code == 0
     assert "--json" in capsys.readouterr().out
+
+
+def test_the_version_is_one_object_with_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_module.main(["--json", "--version"]) == main_module.main(["--version", "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line) for line in lines] == [{"version": __version__}] * 2
+    assert main_module.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"labctl {__version__}\n"

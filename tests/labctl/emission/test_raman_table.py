@@ -80,8 +80,9 @@ def test_a_synthetic_stokes_spectrum_gives_back_its_modes():
     npt.assert_allclose(found.variance_eV2([0, 80, 300]), expected.variance_eV2([0, 80, 300]), rtol=2e-3)
 
 
-def test_strength_and_temperature_must_be_positive():
-    with pytest.raises(ValueError, match="temperature_K"):
-        density_from_raman([10, 20, 30], [1, 1, 1], huang_rhys=1.0, temperature_K=0.0)
-    with pytest.raises(ValueError, match="Huang-Rhys"):
-        density_from_raman([10, 20, 30], [1, 1, 1], huang_rhys=0.0, temperature_K=300.0)
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
+def test_strength_and_temperature_must_be_positive_and_finite(wrong):
+    with pytest.raises(RamanTableError, match="temperature_K"):
+        density_from_raman([10, 20, 30], [1, 1, 1], huang_rhys=1.0, temperature_K=wrong)
+    with pytest.raises(RamanTableError, match="Huang-Rhys"):
+        density_from_raman([10, 20, 30], [1, 1, 1], huang_rhys=wrong, temperature_K=300.0)

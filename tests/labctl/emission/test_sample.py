@@ -78,7 +78,7 @@ def test_no_coupled_light_is_one_component():
 
 
 def test_an_unknown_sample_names_the_known_ones():
-    with pytest.raises(s.SampleError, match="known are uv, xray-A, xray-B"):
+    with pytest.raises(s.SampleError, match="known are uv, xray-A, xray-B here, and xray-03 to xray-10"):
         s.load_sample("xray-C")
 
 
