@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             "problems": problems,
         }
     )
-    return 1 if problems else 0
+    return 1 if problems or (sweep and "refused" in sweep) else 0
 
 
 def _points(found: RunDirectory, asked: Asked, problems: list[str]) -> list[PointData]:
@@ -214,7 +214,8 @@ def _fit_sweep(
             starts=starts,
         )
     except InputError as refusal:
-        out.say(f"All temperatures in one fit: {refusal}")
+        way_out = "; --share lifetimes needs fewer points" if asked.shared != "lifetimes" else ""
+        out.say(f"All temperatures in one fit: {refusal}{way_out}")
         return {"refused": str(refusal)}
     for line in sweep_lines(fit):
         out.say(line)

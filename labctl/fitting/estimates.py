@@ -114,8 +114,9 @@ def chi2_goodness(data: Array, model: Array, variance: Array, n_parameters: int)
     from scipy.special import gammaincc
 
     chi2 = float(np.sum((data - model) ** 2 / variance))
-    dof = max(data.size - n_parameters, 1)
-    return Goodness(chi2, dof, float(gammaincc(dof / 2.0, chi2 / 2.0)))
+    dof = max(data.size - n_parameters, 0)
+    # As many parameters as data fit any data: that says nothing against the model.
+    return Goodness(chi2, dof, float(gammaincc(dof / 2.0, chi2 / 2.0)) if dof else 1.0)
 
 
 def poisson_goodness(counts: Array, model: Array, n_parameters: int, *, least: float = 20.0) -> Goodness:

@@ -28,7 +28,7 @@ from labctl.fitting.estimates import (
     require_converged,
 )
 from labctl.fitting.g2_result import NOTHING_HIDDEN, G2Fit
-from labctl.fitting.g2_start import first_guess, require_pairs
+from labctl.fitting.g2_start import QUICKEST_S, first_guess, require_pairs
 from labctl.fitting.g2_warnings import limit_warnings
 from labctl.fitting.hidden import hidden_shift
 from labctl.fitting.histogram import MIN_BLOCKS, Histogram
@@ -85,7 +85,7 @@ def fit_g2(pairs: PairBlocks, options: G2Options) -> G2Fit:
     Raises:
         FitRefused: no pairs, no rates, no peak above the accidental level, no convergence, too few bins.
     """
-    require_pairs(pairs, options.response_sigma_s)
+    require_pairs(pairs, options.response_sigma_s, options.dead_time_s)
     histogram = Histogram(pairs)
     guess = first_guess(histogram.edges_s, histogram.counts, histogram.accidentals, options.response_sigma_s)
     one = _solve(histogram, options, 1, guess)
@@ -139,7 +139,7 @@ def g2_parameters(
     )
     sigma = options.response_sigma_s
     result.append(
-        Parameter("response_sigma_s", sigma, fixed=True)
+        Parameter("response_sigma_s", sigma, QUICKEST_S, 0.25 * window, fixed=True)
         if options.response_prior is None
         else parameter("response_sigma_s", sigma, 0.05 * sigma, 20.0 * sigma, prior=options.response_prior)
     )

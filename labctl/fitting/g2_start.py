@@ -15,16 +15,32 @@ Array = NDArray[np.float64]
 
 _LEAST_BINS = 16
 
+QUICKEST_S = 1e-12
+"""Standard deviation of the timing response that no pair of counters is below."""
 
-def require_pairs(pairs: PairBlocks, response_sigma_s: float) -> None:
+
+def require_counters(response_sigma_s: float, dead_time_s: float) -> None:
+    """Refuse what no pair of counters has: a slip of units would give lifetimes that look fine.
+
+    Raises:
+        FitRefused: a timing response outside 1 ps to 100 ns, a dead time outside 0 to 1 ms, or not a number.
+    """
+    if not QUICKEST_S <= response_sigma_s <= 1e-7:
+        raise FitRefused(
+            f"timing response is {response_sigma_s} s: give its standard deviation in s, 1e-12 to 1e-7"
+        )
+    if not 0.0 <= dead_time_s <= 1e-3:
+        raise FitRefused(f"dead time is {dead_time_s} s: give it in s, 0 (no correction) to 1e-3")
+
+
+def require_pairs(pairs: PairBlocks, response_sigma_s: float, dead_time_s: float = 0.0) -> None:
     """Refuse histograms without anything to fit.
 
     Raises:
         FitRefused: no tags, no pairs, pairs that are no counts, too few bins, a response that is not a
             number above 0.
     """
-    if not (math.isfinite(response_sigma_s) and response_sigma_s > 0.0):
-        raise FitRefused(f"timing response is {response_sigma_s} s: give its standard deviation, above 0")
+    require_counters(response_sigma_s, dead_time_s)
     if pairs.n_bins < _LEAST_BINS:
         raise FitRefused(f"histogram has {pairs.n_bins} bins, a fit needs {_LEAST_BINS}: use narrower bins")
     starts, stops = int(pairs.start_tags.sum()), int(pairs.stop_tags.sum())
@@ -39,6 +55,14 @@ def require_pairs(pairs: PairBlocks, response_sigma_s: float) -> None:
     total = int(pairs.total().sum())
     if total < 50:
         raise FitRefused(f"histogram holds {total} pairs, at least 50 are needed: count longer")
+    window_s = 0.5e-12 * pairs.n_bins * pairs.bin_ps
+    if response_sigma_s > 0.25 * window_s:
+        raise FitRefused(
+            f"timing response of {response_sigma_s:g} s is over a quarter of the window ({window_s:g} s)"
+        )
+    fastest = max(starts, stops) / (float(pairs.duration_ps.sum()) * 1e-12)
+    if fastest * dead_time_s >= 1.0:
+        raise FitRefused(f"a counter that is dead for {dead_time_s:g} s cannot count {fastest:.3g} per s")
     if not np.all(np.isfinite(pairs.expected())) or float(pairs.expected().min()) <= 0.0:
         raise FitRefused(
             "accidental pairs per bin are not above 0 everywhere: window longer than the record?"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from labctl.fitting.blinding import Blinding
 from labctl.fitting.estimates import Estimates
 from labctl.fitting.g2_fit import SPAD_DEAD_TIME_S
-from labctl.fitting.g2_start import first_guess, require_pairs
+from labctl.fitting.g2_start import first_guess, require_counters, require_pairs
 from labctl.fitting.histogram import Histogram
 from labctl.fitting.live_kernel import N_PARAMETERS, fit_growing
 from labctl.fitting.pair_model import TWO_LIFETIMES
@@ -99,6 +99,7 @@ class LiveG2Fit:
         dead_time_s: float = SPAD_DEAD_TIME_S,
         single: bool = False,
     ) -> None:
+        require_counters(response_sigma_s, dead_time_s)
         self._sigma_s = response_sigma_s
         self._dead_time_s = dead_time_s
         self._fraction = Value(0.0, 0.0) if single else fraction
@@ -113,7 +114,7 @@ class LiveG2Fit:
     def update(self, pairs: PairBlocks) -> LiveG2 | None:
         """Fit what has been counted so far; None where there is too little or no convergence."""
         try:
-            require_pairs(pairs, self._sigma_s)
+            require_pairs(pairs, self._sigma_s, self._dead_time_s)
         except FitRefused:
             return None
         histogram = Histogram(pairs)

@@ -128,7 +128,7 @@ def fit_point(
         red_shift_eV=light.red_shift_eV if light is not None else None,
         coupled_fraction=share,
         tau_fast_s=fast,
-        tau_slow_s=correlation.tau_slow_s if correlation is not None else None,
+        tau_slow_s=_determined_slow(correlation, warnings),
         mu=correlation.mu if correlation is not None else None,
         spectrum=light,
         g2=correlation,
@@ -178,6 +178,17 @@ def _try_g2(pairs: PairBlocks | None, options: G2Options, warnings: list[str]) -
         return _try_g2(pairs, replace(options, n_lifetimes=1, hidden=weak), warnings)
     warnings.extend(f"g2: {warning}" for warning in fit.warnings)
     return fit
+
+
+def _determined_slow(fit: G2Fit | None, warnings: list[str]) -> Value | None:
+    """The slow (or only) lifetime, unless it ended on a bound or its error is as large as itself."""
+    if fit is None:
+        return None
+    slow = fit.tau_slow_s
+    if slow.error >= slow.value or {"lifetime_slow_s", "lifetime_s"} & set(fit.at_bound):
+        warnings.append(f"g2: slow lifetime is not determined ({slow.scaled(1e9)} ns)")
+        return None
+    return slow
 
 
 def _determined(fit: G2Fit | None, warnings: list[str]) -> Value | None:

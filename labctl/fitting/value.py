@@ -25,7 +25,7 @@ class Value:
     def __str__(self) -> str:
         """Error in units of the last digit, like 0.236(6); two digits where it begins with 1."""
         if self.error == 0.0:
-            return f"{self.value:.6g}(0)"
+            return f"{self.value:.6g} (held)"
         exponent = math.floor(math.log10(self.error))
         # 0.096 rounds to 0.10: look at the rounded error to choose its digits.
         leading = round(self.error / 10.0**exponent, 1)

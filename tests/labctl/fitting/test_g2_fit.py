@@ -383,6 +383,14 @@ def test_pairs_that_are_no_counts_are_refused(spoilt):
         fit_g2(replace(good, pairs=counts), NO_DEAD_TIME)
 
 
-def test_a_response_that_is_no_number_is_refused(bursts):
+@pytest.mark.parametrize("sigma_s", [math.nan, 0.0, -57e-12, 1e-15, 57.0, 5e-9])
+def test_a_response_that_no_pair_of_counters_has_is_refused(sigma_s):
     with pytest.raises(FitRefused, match="timing response"):
-        fit_g2(blocks(np.ones(1000)), G2Options(float("nan")))
+        fit_g2(blocks(np.full(1000, 8)), G2Options(sigma_s))
+
+
+@pytest.mark.parametrize("dead_s", [math.nan, -1e-9, math.inf, 77.0, 3e-5])
+def test_a_dead_time_that_the_counts_rule_out_is_refused(dead_s):
+    """1e6 starts in 2.5 s: 4e5 per s."""
+    with pytest.raises(FitRefused, match="dead"):
+        fit_g2(blocks(np.full(1000, 8)), G2Options(SIGMA, dead_time_s=dead_s))

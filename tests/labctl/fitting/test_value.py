@@ -13,7 +13,7 @@ from labctl.fitting.value import Value
         (-0.5, 0.25, "-0.5(2)"),
         (120.0, 30.0, "120(30)"),
         (3.3e-7, 2e-9, "3.30(2)e-7"),
-        (0.5, 0.0, "0.5(0)"),
+        (0.5, 0.0, "0.5 (held)"),
     ],
 )
 def test_error_stands_in_units_of_the_last_digit(value, error, text):
