@@ -15,6 +15,8 @@ from labctl.photons.log_lags import LogCorrelator, LogG2, good_crossover_ps
 from labctl.photons.reanalysis import Correlated
 
 _LOOK_AHEAD_TAGS = 100_000
+_MOST_TAGS_WITHIN_DELAY = 1000.0
+"""Every tag meets all tags within the delay: more of them make the exact count hopelessly slow."""
 
 
 Record = tuple[Callable[[], Iterable[TagChunk]], Callable[[int], None]]
@@ -38,7 +40,8 @@ def correlate_log(
         For each pair (lags >= 0, lags < 0), and the tags of the pairs' channels.
 
     Raises:
-        InputError: Stamps run backwards, or an auto-correlation with a delay.
+        InputError: Stamps run backwards, an auto-correlation with a delay, or a delay that holds more than
+            1000 tags of a channel.
     """
     seen = Correlated()
     crossovers: list[int] = []
@@ -50,6 +53,8 @@ def correlate_log(
             head.append(chunk)
             if sum(len(part.timestamps_ps) for part in head) >= _LOOK_AHEAD_TAGS:
                 break
+        for pair in pairs:
+            _refuse_hopeless_delay(pair, _rate(head, pair))
         crossovers = crossovers or [min(good_crossover_ps(_rate(head, pair)), longest_ps) for pair in pairs]
         try:
             found = _one_record(itertools.chain(head, stream), pairs, longest_ps, crossovers, seen, progress)
@@ -82,6 +87,17 @@ def _one_record(
             seen.tags_by_channel[channel] = seen.tags_by_channel.get(channel, 0) + found
         progress(seen.tags - before)
     return [correlator.result() for correlator in correlators]
+
+
+def _refuse_hopeless_delay(pair: Pair, rate_per_s: float) -> None:
+    within = abs(pair.stop_delay_ps) * 1e-12 * rate_per_s
+    if within > _MOST_TAGS_WITHIN_DELAY:
+        most = _MOST_TAGS_WITHIN_DELAY / rate_per_s * 1e12
+        raise InputError(
+            f"channels {pair.start_channel},{pair.stop_channel}: a delay of {pair.stop_delay_ps} ps is too "
+            f"long for log-spaced lags: it holds {within:.4g} tags of a channel; up to {most:.2g} ps can be "
+            "counted at this rate"
+        )
 
 
 def _added(mine: tuple[LogG2, LogG2], other: tuple[LogG2, LogG2]) -> tuple[LogG2, LogG2]:

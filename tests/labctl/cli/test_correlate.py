@@ -306,3 +306,16 @@ def test_a_record_too_short_for_log_lags_still_gives_its_pairs(
     words = ["correlate", str(short), "--log", "--longest-s", "1e-6", "--out", str(tmp_path / "g.png")]
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pairs_counted"] == 4
+
+
+def test_log_lags_refuse_a_delay_that_holds_most_of_the_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 2000 tags of a channel each second: 1000 of them lie within 0.5 s.
+    both = np.arange(4000, dtype=np.int64) * 500_000_000
+    record = made(tmp_path / "steady", [both, both + 7], 2 * 10**12)
+    command = ["correlate", str(record), "--log", "--longest-s", "1e-6", "--out", str(tmp_path / "a.png")]
+    assert main([*command, "--delay-ps", "-510000000000"]) == 2
+    assert "delay of -510000000000 ps is too long" in capsys.readouterr().err
+    assert not (tmp_path / "a.png").exists()
+    assert main([*command, "--delay-ps", "1000000"]) == 0
