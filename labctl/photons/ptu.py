@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -15,7 +16,11 @@ from numpy.typing import NDArray
 
 from drivers.time_tagger.base import TagChunk
 from labctl.errors import InputError
+from labctl.photons.pair_loop import in_order
 from labctl.photons.ptu_records import FORMATS, RecordFormat, decode_t2, decode_t3
+
+_MAGIC = b"PQTTTR"
+_COPY_AGAIN = "copy it again from where it was recorded"
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class PtuInfo:
         tick_ps: Unit of time: of the stamps (T2) or of the time within a period (T3).
         sync_period_ps: Unrounded period of the sync pulses (T3; 0.0 for T2).
         acquisition_ps: Length of the record if it ran to its set time, else ``None``.
+        latest_ps: No tag of a sound file lies behind this; ``None`` if the header has no acquisition time.
         tags: The header's entries.
     """
 
@@ -40,6 +46,7 @@ class PtuInfo:
     tick_ps: float
     sync_period_ps: float
     acquisition_ps: int | None
+    latest_ps: int | None
     tags: dict[str, Any]
 
 
@@ -51,7 +58,8 @@ def ptu_info(path: str | Path, *, truncated_ok: bool = False) -> PtuInfo:
         truncated_ok: Accept a file with fewer records than its header says.
 
     Raises:
-        InputError: The file is missing, is no PTU file, holds no T2 or T3 records, or ends early.
+        InputError: The file is missing, is no PTU file, holds no T2 or T3 records, ends early, or its
+            header is damaged or contradicts itself.
     """
     path = Path(path)
     if not path.is_file():
@@ -61,21 +69,41 @@ def ptu_info(path: str | Path, *, truncated_ok: bool = False) -> PtuInfo:
         with ptufile.PtuFile(path) as file:
             tags = dict(file.tags)
             offset = int(file.record_offset)
-    except (ptufile.PqFileError, ValueError, KeyError, OSError, UnboundLocalError, EOFError) as error:
-        raise InputError(f"{path}: not a readable PTU file ({error})") from error
     except Exception as error:
-        # The reader trips over broken headers in ways of its own (struct, unicode, dates).
-        raise InputError(f"{path}: the PTU header is damaged ({error})") from error
-    code = int(tags.get("TTResultFormat_TTTRRecType", 0))
+        # The reader trips over broken headers in ways of its own (struct, unicode, dates, unbound names).
+        with path.open("rb") as raw:
+            if raw.read(len(_MAGIC)) != _MAGIC:
+                raise InputError(f"{path}: not a readable PTU file ({error})") from error
+        raise InputError(f"{path}: the PTU header is truncated or damaged ({_COPY_AGAIN})") from error
+    code = _whole_number(path, tags, "TTResultFormat_TTTRRecType", 0)
     record_format = FORMATS.get(code)
     if record_format is None:
         raise InputError(
             f"{path}: PTU records of type 0x{code:08X} are not T2 or T3 records of a known instrument"
         )
-    if int(tags.get("TTResultFormat_BitsPerRecord", 32)) not in (0, 32):
-        raise InputError(f"{path}: PTU records of {tags['TTResultFormat_BitsPerRecord']} bits; expected 32")
-    stored = (path.stat().st_size - offset) // 4
-    promised = int(tags.get("TTResult_NumberOfRecords", 0)) or stored
+    # The header says T2 or T3 twice. Decoded in the wrong mode a record still gives times in order.
+    mode = _whole_number(path, tags, "Measurement_Mode", 0)
+    if mode in (2, 3) and (mode == 3) != record_format.t3:
+        raise InputError(
+            f"{path}: the header contradicts itself: Measurement_Mode {mode} is T{mode}, but its records are "
+            f"of type 0x{code:08X} ({record_format.name}); the header is damaged ({_COPY_AGAIN})"
+        )
+    bits = _whole_number(path, tags, "TTResultFormat_BitsPerRecord", 32)
+    if bits not in (0, 32):
+        raise InputError(f"{path}: PTU records of {bits} bits; expected 32")
+    stored = max((path.stat().st_size - offset) // 4, 0)
+    promised = _whole_number(path, tags, "TTResult_NumberOfRecords", 0)
+    if promised < 0:
+        raise InputError(
+            f"{path}: the header says {promised} records (TTResult_NumberOfRecords); "
+            f"the header is damaged ({_COPY_AGAIN})"
+        )
+    promised = promised or stored
+    if stored > promised:
+        raise InputError(
+            f"{path}: the header says {promised} records (TTResult_NumberOfRecords), the file holds "
+            f"{stored}; the header is damaged or the file was never finished ({_COPY_AGAIN})"
+        )
     if stored < promised and not truncated_ok:
         raise InputError(
             f"{path}: truncated: the header promises {promised} records, the file holds {stored} "
@@ -99,7 +127,8 @@ def read_ptu(
         truncated_ok: Accept a file with fewer records than its header says.
 
     Raises:
-        InputError: As `ptu_info`; or stamps that run backwards, or beyond the range of 64 bits.
+        InputError: As `ptu_info`; or stamps that run backwards, beyond the time that the header says the
+            measurement took, or beyond the range of 64 bits.
     """
     info = ptu_info(path, truncated_ok=truncated_ok)
     # Opened here so that a missing file is reported by this call, not by the first next().
@@ -114,11 +143,11 @@ def _chunks(info: PtuInfo, chunk_tags: int) -> Iterator[TagChunk]:
         file.seek(info.offset)
         for records in _records(file, info, chunk_tags):
             stamps, channels, final_ps = decoder.decode(records, held_stamps, held_channels)
+            _check_stamps(info, begin_ps, stamps)
             cut = int(np.searchsorted(stamps, final_ps))
             held_stamps, held_channels = stamps[cut:].copy(), channels[cut:].copy()
             if cut:
                 end_ps = int(stamps[cut - 1]) + 1
-                _check_range(info.path, begin_ps, int(stamps[0]))
                 yield TagChunk(stamps[:cut], channels[:cut], begin_ps, end_ps)
                 begin_ps = end_ps
     end_ps = max(begin_ps, info.acquisition_ps or 0, int(held_stamps[-1]) + 1 if len(held_stamps) else 0)
@@ -170,28 +199,65 @@ class _Decoder:
         return stamps, channels, final_ps
 
 
-def _units(path: Path, kind: RecordFormat, tags: dict[str, Any]) -> tuple[float, float, int | None]:
-    """Give (tick_ps, sync_period_ps, acquisition_ps)."""
+def _whole_number(path: Path, tags: dict[str, Any], name: str, default: int) -> int:
+    value = tags.get(name, default)
     try:
-        unit_ps = float(tags["MeasDesc_GlobalResolution"]) * 1e12
-        fine_ps = float(tags.get("MeasDesc_Resolution", 0.0)) * 1e12
-        full_time = int(tags.get("TTResult_StopReason", -1)) == 0
-        acquisition_ms = int(tags.get("TTResult_StopAfter", 0)) if full_time else 0
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: the PTU header lacks its units of time ({error})") from error
-    acquisition_ps = acquisition_ms * 10**9 or None
+        return int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: the header's {name} is {value!r}, no whole number ({_COPY_AGAIN})"
+        ) from error
+
+
+def _seconds(path: Path, tags: dict[str, Any], name: str, default: float | None) -> float:
+    value = tags.get(name, default)
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{path}: the PTU header's unit of time {name} is {value!r} ({_COPY_AGAIN})")
+    return float(value)
+
+
+def _units(
+    path: Path, kind: RecordFormat, tags: dict[str, Any]
+) -> tuple[float, float, int | None, int | None]:
+    """Give (tick_ps, sync_period_ps, acquisition_ps, latest_ps)."""
+    unit_ps = _seconds(path, tags, "MeasDesc_GlobalResolution", None) * 1e12
+    fine_ps = _seconds(path, tags, "MeasDesc_Resolution", 0.0) * 1e12
+    full_time = _whole_number(path, tags, "TTResult_StopReason", -1) == 0
+    stopped_ms = max(_whole_number(path, tags, "TTResult_StopAfter", 0), 0)
+    set_ms = max(_whole_number(path, tags, "MeasDesc_AcquisitionTime", 0), 0)
+    acquisition_ps = (stopped_ms * 10**9 or None) if full_time else None
+    # 1 % for clocks that differ, 1 s for an instrument that stops late.
+    longest_ms = max(stopped_ms, set_ms)
+    latest_ps = longest_ms * 1_010_000_000 + 10**12 if longest_ms else None
     if kind.t3:
-        if unit_ps <= 0 or fine_ps <= 0:
-            raise InputError(f"{path}: a T3 file with sync period {unit_ps} ps and resolution {fine_ps} ps")
-        return fine_ps, unit_ps, acquisition_ps
+        # No laser repeats within two cells of the time scale; the time unit of a T2 record would.
+        if fine_ps <= 0 or unit_ps < 2 * fine_ps:
+            raise InputError(
+                f"{path}: a T3 file with sync period {unit_ps:g} ps and resolution {fine_ps:g} ps; "
+                f"the header is damaged ({_COPY_AGAIN})"
+            )
+        return fine_ps, unit_ps, acquisition_ps, latest_ps
     if unit_ps < 0.5 or abs(unit_ps - round(unit_ps)) > 1e-6 * unit_ps:
         raise InputError(f"{path}: a T2 file with time unit {unit_ps} ps; expected a whole number of ps")
-    return float(round(unit_ps)), 0.0, acquisition_ps
+    return float(round(unit_ps)), 0.0, acquisition_ps, latest_ps
 
 
-def _check_range(path: Path, begin_ps: int, first_ps: int) -> None:
-    if first_ps < begin_ps:
+def _check_stamps(info: PtuInfo, begin_ps: int, stamps: NDArray[np.int64]) -> None:
+    """Refuse stamps that damaged records would give."""
+    if not len(stamps):
+        return
+    first_ps, before_ps = int(stamps[0]), begin_ps - 1
+    if first_ps >= begin_ps and not in_order(stamps, 0, len(stamps)):
+        at = int(np.flatnonzero(np.diff(stamps) < 0)[0])
+        before_ps, first_ps = int(stamps[at]), int(stamps[at + 1])
+    if first_ps <= before_ps:
         raise InputError(
-            f"{path}: time stamps run backwards: {first_ps} ps comes after {begin_ps - 1} ps; "
-            "the file is damaged"
+            f"{info.path}: time stamps run backwards: {first_ps} ps comes after {before_ps} ps; "
+            f"its records are damaged ({_COPY_AGAIN})"
+        )
+    if info.latest_ps is not None and int(stamps[-1]) > info.latest_ps:
+        raise InputError(
+            f"{info.path}: a time stamp at {int(stamps[-1]) * 1e-12:.3f} s in a measurement that took "
+            f"{(info.latest_ps - 10**12) / 1.01e12:.3f} s by its header; "
+            f"its records are damaged ({_COPY_AGAIN})"
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ptufile
@@ -90,14 +92,23 @@ def test_what_is_no_ptu_file_is_refused(tmp_path: Path) -> None:
         read_ptu(other)
 
 
-def header(code: int, n_records: int, *, global_s: float, fine_s: float, stop_ms: int = 0) -> bytes:
+def header(
+    code: int,
+    n_records: int,
+    *,
+    global_s: float,
+    fine_s: float,
+    stop_ms: int = 0,
+    mode: int = 0,
+    reason: int = 0,
+) -> bytes:
     """A minimal PTU header (tag name 32 bytes, index, type, value), as PicoQuant describes it."""
 
     def tag(name: str, kind: int, value: int | float) -> bytes:
         packed = struct.pack("<d", value) if kind == 0x20000008 else struct.pack("<q", int(value))
         return name.encode().ljust(32, b"\0") + struct.pack("<iI", -1, kind) + packed
 
-    mode = 3 if (code >> 8) & 0xF == 3 else 2
+    mode = mode or (3 if (code >> 8) & 0xF == 3 else 2)
     return (
         b"PQTTTR\0\0"
         + b"1.0.00\0\0"
@@ -108,7 +119,7 @@ def header(code: int, n_records: int, *, global_s: float, fine_s: float, stop_ms
                 tag("TTResultFormat_TTTRRecType", 0x10000008, code),
                 tag("TTResultFormat_BitsPerRecord", 0x10000008, 32),
                 tag("TTResult_NumberOfRecords", 0x10000008, n_records),
-                tag("TTResult_StopReason", 0x10000008, 0),
+                tag("TTResult_StopReason", 0x10000008, reason),
                 tag("TTResult_StopAfter", 0x10000008, stop_ms),
                 tag("MeasDesc_GlobalResolution", 0x20000008, global_s),
                 tag("MeasDesc_Resolution", 0x20000008, fine_s),
@@ -196,10 +207,10 @@ def test_days_of_sync_pulses_keep_their_picosecond(tmp_path: Path) -> None:
 def test_stamps_that_run_backwards_are_refused(tmp_path: Path) -> None:
     records = np.concatenate([np.arange(5000, 7000), np.arange(10, 20)]).astype(np.uint32)
     path = made_file(tmp_path / "back.ptu", 0x00010207, records, global_s=1e-12, fine_s=1e-12)
-    correlator = PairCorrelator(0, 1, window_ps=100, bin_ps=1)
-    with pytest.raises((InputError, ValueError), match="backwards"):
-        for chunk in read_ptu(path):
-            correlator.push(chunk)
+    with pytest.raises(
+        InputError, match=r"back\.ptu: .* backwards: 10 ps comes after 6999 ps.*copy it again"
+    ):
+        list(read_ptu(path))
 
 
 def test_an_unknown_record_type_or_unit_is_refused(tmp_path: Path) -> None:
@@ -218,3 +229,60 @@ def test_the_record_lasts_as_long_as_it_was_set_to(tmp_path: Path) -> None:
     path.write_bytes(header(0x00010207, 2, global_s=1e-12, fine_s=1e-12, stop_ms=3) + records.tobytes())
     chunks = list(read_ptu(path))
     assert (chunks[0].begin_ps, chunks[-1].end_ps) == (0, 3 * 10**9)
+
+
+T2, T3 = 0x01010204, 0x01010304
+
+
+@pytest.mark.parametrize(
+    ("code", "changed", "message"),
+    [
+        (T3, {"mode": 2}, "Measurement_Mode 2 is T2"),
+        (T2, {"mode": 3}, "Measurement_Mode 3 is T3"),
+        (T3, {"global_s": 1e-12, "fine_s": 16e-12}, "sync period 1 ps and resolution 16 ps"),
+        (T2, {"global_s": math.nan}, "MeasDesc_GlobalResolution is nan"),
+        (T2, {"global_s": math.inf}, "MeasDesc_GlobalResolution is inf"),
+        (T3, {"fine_s": math.nan}, "MeasDesc_Resolution is nan"),
+        (T2, {"n_records": 2}, "header says 2 records .* holds 4"),
+        (T2, {"n_records": -5}, "header says -5 records"),
+    ],
+)
+def test_a_header_that_cannot_be_true_is_refused(
+    tmp_path: Path, code: int, changed: dict[str, Any], message: str
+) -> None:
+    sound: dict[str, Any] = {"n_records": 4, "global_s": 1e-12 if code == T2 else 12.5e-9, "fine_s": 1e-12}
+    path = tmp_path / "changed.ptu"
+    records = np.arange(4, dtype="<u4").tobytes()
+    path.write_bytes(header(code, **sound) + records)
+    assert ptu_info(path).n_records == 4
+    path.write_bytes(header(code, **{**sound, **changed}) + records)
+    with pytest.raises(InputError, match=rf"changed\.ptu: .*{message}"):
+        ptu_info(path)
+
+
+@pytest.mark.parametrize("keep", [10, 30, 100, 300])
+def test_a_header_cut_short_is_named_so(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "cut.ptu"
+    path.write_bytes(header(T2, 0, global_s=1e-12, fine_s=1e-12)[:keep])
+    with pytest.raises(InputError, match=r"cut\.ptu: the PTU header is truncated or damaged \(copy it again"):
+        ptu_info(path)
+
+
+@pytest.mark.parametrize("reason", [0, 1])
+def test_stamps_beyond_the_time_of_the_measurement_mean_damage(tmp_path: Path, reason: int) -> None:
+    """Bytes of 0xFF are overflows of 2^25 - 1 rounds of 2^25 ps each: 1126 s, the first one."""
+    path = tmp_path / "flipped.ptu"
+    for records, stop_ms, sound in (
+        ([100, 0xFFFFFFFF, 200], 3, False),
+        ([100, 0xFFFFFFFF, 200], 0, True),
+        ([100, 0xFFFFFFFF, 200], 1_200_000, True),
+        ([100, 0xFFFFFFFF, 200], 1_100_000, False),
+    ):
+        body = np.array(records, "<u4").tobytes()
+        path.write_bytes(header(T2, 3, global_s=1e-12, fine_s=1e-12, stop_ms=stop_ms, reason=reason) + body)
+        if sound:
+            tags = np.concatenate([c.timestamps_ps for c in read_ptu(path)])
+            assert tags.tolist() == [100, (2**25 - 1) * 2**25 + 200]
+            continue
+        with pytest.raises(InputError, match=r"flipped\.ptu: a time stamp at 1125\.900 s .* damaged"):
+            list(read_ptu(path))
