@@ -125,7 +125,7 @@ def check_chunk(chunk: TagChunk, stamps: NDArray[np.int64], channels: NDArray[np
     if not len(stamps):
         return
     if not in_order(stamps, 0, len(stamps)):
-        at = int(np.flatnonzero(np.diff(stamps) < 0)[0])
+        at = int(np.flatnonzero(stamps[1:] < stamps[:-1])[0])
         raise ValueError(
             f"time stamps run backwards: {int(stamps[at + 1])} ps comes after {int(stamps[at])} ps"
         )

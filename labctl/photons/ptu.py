@@ -248,7 +248,8 @@ def _check_stamps(info: PtuInfo, begin_ps: int, stamps: NDArray[np.int64]) -> No
         return
     first_ps, before_ps = int(stamps[0]), begin_ps - 1
     if first_ps >= begin_ps and not in_order(stamps, 0, len(stamps)):
-        at = int(np.flatnonzero(np.diff(stamps) < 0)[0])
+        # Compared, not subtracted: stamps of damaged records can lie further apart than 64 bits hold.
+        at = int(np.flatnonzero(stamps[1:] < stamps[:-1])[0])
         before_ps, first_ps = int(stamps[at]), int(stamps[at + 1])
     if first_ps <= before_ps:
         raise InputError(

@@ -213,6 +213,15 @@ def test_stamps_that_run_backwards_are_refused(tmp_path: Path) -> None:
         list(read_ptu(path))
 
 
+def test_stamps_beyond_64_bits_are_refused(tmp_path: Path) -> None:
+    """Each overflow stands for 2^50 ps; 8192 of them reach 2^63."""
+    overflows = np.full(8300, 0xFFFFFFFF, np.uint32)
+    records = np.insert(overflows, [1, 8195], [5, 7]).astype(np.uint32)
+    path = made_file(tmp_path / "far.ptu", 0x00010207, records, global_s=1e-12, fine_s=1e-12)
+    with pytest.raises(InputError, match=r"far\.ptu: .* backwards: -"):
+        list(read_ptu(path, 1 << 18))
+
+
 def test_an_unknown_record_type_or_unit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "odd.ptu"
     path.write_bytes(header(0x00090909, 0, global_s=1e-12, fine_s=1e-12))
