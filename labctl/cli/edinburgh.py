@@ -197,7 +197,7 @@ def _draw(
         panel.set_xlabel(f"{quantity.lower()} ({unit})" if unit else quantity.lower())
         panel.set_ylabel("relative to the highest point" if relative else "counts")
         panel.margins(x=0)
-        if quantity.lower() == "time":
+        if quantity.lower() == "time" and any((scans[k].counts > 0).any() for k in own):
             panel.set_yscale("log", nonpositive="clip")
         else:
             lowest = min(float(scans[k].counts.min()) for k in own)

@@ -31,6 +31,8 @@ class EdinburghScan:
         x_quantity, x_unit: E.g. ``"Time"``, ``"ns"``; unit empty where the file gives none.
         counts: Shape (n,).
         header: The other header entries of this curve, keys in lower case.
+        path: The file.
+        lines: Line of each point in the file, from 1, shape (n,).
     """
 
     label: str
@@ -40,6 +42,13 @@ class EdinburghScan:
     x_unit: str
     counts: NDArray[np.float64]
     header: dict[str, str]
+    path: Path
+    lines: NDArray[np.int64]
+
+    @property
+    def place(self) -> str:
+        """File and curve, for messages."""
+        return f"{self.path}: {self.label or 'curve'}"
 
     def decay(self) -> DecayCurve:
         """The curve as a decay.
@@ -49,14 +58,21 @@ class EdinburghScan:
         """
         unit = _TIME_UNITS_PS.get(self.x_unit.lower())
         if self.x_quantity.lower() != "time" or unit is None:
-            raise InputError(f"{self.label or 'curve'}: {self.kind} over {self.x_quantity} is not a decay")
+            raise InputError(f"{self.place}: {self.kind} over {self.x_quantity} is not a decay")
         step = (self.x[-1] - self.x[0]) / (len(self.x) - 1) if len(self.x) > 1 else 0.0
         # The abscissa is printed with seven digits or so.
         if step <= 0 or np.abs(np.diff(self.x) - step).max() > 1e-6 * np.abs(self.x).max() + 1e-3 * step:
-            raise InputError(f"{self.label or 'curve'}: its time steps are not equal")
+            raise InputError(f"{self.place}: its time steps are not equal")
         whole = np.rint(self.counts)
-        if not np.allclose(whole, self.counts, rtol=1e-6, atol=1e-6) or (whole < 0).any():
-            raise InputError(f"{self.label or 'curve'}: corrected or negative counts are not photon counts")
+        wrong = ~np.isclose(whole, self.counts, rtol=1e-6, atol=1e-6) | (whole < 0)
+        if wrong.any():
+            first = int(wrong.argmax())
+            only = wrong.sum() == 1 and first == len(wrong) - 1 and whole[first] >= 0
+            hint = "; it is the last row: the file may be cut off" if only else ""
+            raise InputError(
+                f"{self.path}:{self.lines[first]}: {self.counts[first]:g}: "
+                f"corrected or negative counts are not photon counts{hint}"
+            )
         return DecayCurve(
             float(self.x[0]) * unit, step * unit, whole.astype(np.int64), 0, int(whole.sum()), 0, False
         )
@@ -72,15 +88,15 @@ def as_spectrum(scan: EdinburghScan) -> Spectrum:
     Raises:
         InputError: Not a scan over wavelength, fewer than 10 points, or positions that do not rise or fall.
     """
-    name = scan.label or "curve"
+    name, place = scan.label or "curve", scan.place
     if scan.x_quantity.lower() != "wavelength" or scan.x_unit.lower() != "nm":
-        raise InputError(f"{name}: {scan.kind} over {scan.x_quantity} is not a spectrum")
+        raise InputError(f"{place}: {scan.kind} over {scan.x_quantity} is not a spectrum")
     if len(scan.x) < 10:
-        raise InputError(f"{name}: {len(scan.x)} points are too few for a fit")
+        raise InputError(f"{place}: {len(scan.x)} points are too few for a fit")
     order = np.argsort(scan.x)
     wavelength, counts = scan.x[order], scan.counts[order]
     if (np.diff(wavelength) <= 0).any() or wavelength[0] <= 0:
-        raise InputError(f"{name}: its wavelengths are not all different and positive")
+        raise InputError(f"{place}: its wavelengths are not all different and positive")
     notes: tuple[str, ...] = ()
     per_count = 1.0
     if np.abs(counts - np.rint(counts)).max() > 1e-6:
@@ -119,10 +135,12 @@ def read_edinburgh(path: str | Path) -> list[EdinburghScan]:
     """Read all curves of a text export.
 
     Raises:
-        InputError: Missing, empty, not such an export, or a row that is no number; with its line.
+        InputError: Missing, empty, not such an export, or a row that is no number; with its line. A file that
+            ends within a row or before the 'Stop' of its header.
     """
     path = Path(path)
-    lines = _text(path).splitlines()
+    text = _text(path)
+    lines = text.splitlines()
     delimiter = "\t" if any("\t" in line for line in lines[:40]) else ","
     rows = [_cells(line, delimiter) for line in lines]
     first = _first_number(rows)
@@ -132,7 +150,9 @@ def read_edinburgh(path: str | Path) -> list[EdinburghScan]:
     columns = max(len(row) for row in rows[first:])
     if columns < 2:
         raise InputError(f"{path}:{first + 1}: expected a position and counts on each line")
-    table = _table(path, rows, first, columns)
+    if not text.endswith(("\n", "\r")):
+        _require_whole_row(path, lines, first, delimiter)
+    table, line_of = _table(path, rows, first, columns)
     quantity, unit = _axis(_value(header, "xaxis", 0))
     scans = []
     for column in range(columns - 1):
@@ -140,17 +160,21 @@ def read_edinburgh(path: str | Path) -> list[EdinburghScan]:
         if not present.any():
             continue
         fields = {key: _value(header, key, column) for key in header}
-        scans.append(
-            EdinburghScan(
-                fields.get("labels", ""),
-                fields.get("type", ""),
-                table[present, 0],
-                quantity,
-                unit,
-                table[present, column + 1],
-                fields,
-            )
+        scan = EdinburghScan(
+            fields.get("labels", ""),
+            fields.get("type", ""),
+            table[present, 0],
+            quantity,
+            unit,
+            table[present, column + 1],
+            fields,
+            path,
+            line_of[present],
         )
+        # A curve that ends before others of its file was not cut.
+        if present[-1]:
+            _require_whole_scan(scan)
+        scans.append(scan)
     return scans
 
 
@@ -199,8 +223,45 @@ def _value(header: dict[str, list[str]], key: str, column: int) -> str:
     return values[column] if column < len(values) else values[0] if len(values) == 1 else ""
 
 
-def _table(path: Path, rows: list[list[str]], first: int, columns: int) -> NDArray[np.float64]:
-    table = []
+def _require_whole_row(path: Path, lines: list[str], first: int, delimiter: str) -> None:
+    """Refuse a last row without what ends all others; a number cut short can look like another number."""
+    *others, last = lines[first:]
+    closed = bool(others) and all(line.rstrip(" ").endswith(delimiter) for line in others if line.strip())
+    if not last.strip():
+        return
+    if (closed and not last.rstrip(" ").endswith(delimiter)) or len(_cells(last, delimiter)) == 1:
+        raise InputError(
+            f"{path}:{len(lines)}: the file ends within the row '{last.strip()}', it looks cut off; "
+            "export it again"
+        )
+
+
+def _require_whole_scan(scan: EdinburghScan) -> None:
+    """Refuse rows that reach one end of the header's range but not the other."""
+    start, stop, step = (_number(scan.header.get(key, "")) for key in ("start", "stop", "step"))
+    if start is None or stop is None or len(scan.x) < 2:
+        return
+    spacing = float(np.abs(scan.x[-1] - scan.x[0])) / (len(scan.x) - 1)
+    if step is not None and abs(abs(step) - spacing) > 0.01 * spacing:
+        return  # the header is in other units than the rows
+    # The range need not be a multiple of the step; the abscissa has seven digits or so.
+    slack = 1.01 * spacing + 1e-6 * max(abs(start), abs(stop))
+    low, high = sorted((start, stop))
+    short = (float(scan.x.min()) - low > slack, high - float(scan.x.max()) > slack)
+    if short in ((True, False), (False, True)):
+        raise InputError(
+            f"{scan.place}: looks cut off: its header says {start:g} to {stop:g} {scan.x_unit}, its "
+            f"{len(scan.x)} rows go from {scan.x[0]:g} to {scan.x[-1]:g} (line {scan.lines[-1]}); export it "
+            "again, or set Stop in the header if the scan was ended there"
+        )
+
+
+def _table(
+    path: Path, rows: list[list[str]], first: int, columns: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The numbers, and the line of each row."""
+    table: list[list[float | None]] = []
+    lines = []
     for index in range(first, len(rows)):
         row = rows[index]
         if not any(row):
@@ -209,8 +270,9 @@ def _table(path: Path, rows: list[list[str]], first: int, columns: int) -> NDArr
         counts = [_number(cell) if cell else np.nan for cell in row[1:]]
         if position is None or None in counts:
             raise InputError(f"{path}:{index + 1}: '{','.join(row)}' is not a row of numbers")
+        lines.append(index + 1)
         table.append([position, *counts, *[np.nan] * (columns - len(row))])
-    return np.array(table, np.float64)
+    return np.array(table, np.float64), np.array(lines, np.int64)
 
 
 def _axis(text: str) -> tuple[str, str]:

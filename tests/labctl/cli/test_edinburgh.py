@@ -70,3 +70,11 @@ def test_curves_are_listed_with_their_excitation(
     if EXPORT.exists():
         assert main(["edinburgh", str(EXPORT), "--peaks", "1"]) == 2
         assert "labctl tags decay" in capsys.readouterr().err
+
+
+def test_a_decay_without_a_single_count_is_drawn(tmp_path: Path) -> None:
+    # A warning, such as that of a logarithmic axis without a positive value, is an error in these tests.
+    path = tmp_path / "dark.csv"
+    path.write_text("Type,Time Scan,\nXAxis,Time(ns),\n\n0,0,\n1,0,\n2,0,\n3,0,\n", encoding="utf-8")
+    assert main(["edinburgh", str(path), "--out", str(tmp_path / "t.csv")]) == 0
+    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")

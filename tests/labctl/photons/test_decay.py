@@ -148,3 +148,61 @@ def test_uneven_steps_and_corrected_counts_are_no_decay(tmp_path: Path) -> None:
     path.write_text("Type,Time Scan,\nXAxis,Time(ns),\n\n0,4.5,\n1,1,\n2,2,\n", encoding="utf-8")
     with pytest.raises(InputError, match="not photon counts"):
         read_edinburgh(path)[0].decay()
+
+
+def scan_text(counts: list[str], stop: str = "9", step: str = "1") -> str:
+    head = f"Type,Time Scan,\nStart,0.00,\nStop,{stop},\nStep,{step},\nXAxis,Time(ns),\n\n"
+    return head + "".join(f"{k},{n},\n" for k, n in enumerate(counts))
+
+
+def test_an_export_that_ends_before_its_stop_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.csv"
+    whole = scan_text(["3"] * 10)
+    path.write_text(whole, encoding="utf-8")
+    assert read_edinburgh(path)[0].decay().counts.sum() == 30
+    path.write_text("\n".join(whole.split("\n")[:13]) + "\n", encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"cut\.csv: curve: .*0 to 9 ns, its 7 rows go from 0 to 6 \(line 13\)"
+    ):
+        read_edinburgh(path)
+    # A range that is no multiple of the step, and a header in other units than the rows, are whole.
+    for stop, step in (("9.7", "1"), ("9000", "1000")):
+        path.write_text(scan_text(["3"] * 10, stop, step), encoding="utf-8")
+        assert len(read_edinburgh(path)[0].x) == 10
+
+
+def test_a_shorter_curve_beside_a_longer_one_is_not_cut(tmp_path: Path) -> None:
+    path = tmp_path / "two.csv"
+    head = (
+        "Type,Emission Scan,Emission Scan,\nStart,400,400,\nStop,409,409,\nXaxis,Wavelength,Wavelength,\n\n"
+    )
+    rows = "".join(f"{400 + k},{k},{k if k < 5 else ''},\n" for k in range(10))
+    path.write_text(head + rows, encoding="utf-8")
+    assert [len(scan.x) for scan in read_edinburgh(path)] == [10, 5]
+
+
+# Each is what is left of a row "6,37,": a number of its own, another number, and a position alone.
+@pytest.mark.parametrize("rest", ["6,37", "6,3", "6"])
+def test_an_export_cut_within_a_row_is_refused_with_its_line(tmp_path: Path, rest: str) -> None:
+    path = tmp_path / "cut.csv"
+    path.write_text(scan_text(["30"] * 6, "6") + rest, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"cut\.csv:13: .* '{rest}', it looks cut off"):
+        read_edinburgh(path)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (["4", "-5", "2"], r"bad\.csv:8: -5: corrected or negative .* counts$"),
+        (["4.5", "1", "2"], r"bad\.csv:7: 4\.5: corrected or negative .* counts$"),
+        (["4", "1", "3.7"], r"bad\.csv:9: 3\.7: .* counts; it is the last row: the file may be cut off"),
+    ],
+)
+def test_counts_that_are_none_are_named_with_their_line(
+    tmp_path: Path, counts: list[str], message: str
+) -> None:
+    path = tmp_path / "bad.csv"
+    # No comma closes the rows and no line end the file, so that nothing but the number tells a cut.
+    path.write_text(scan_text(counts, "2").replace(",\n", "\n").rstrip("\n"), encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_edinburgh(path)[0].decay()
