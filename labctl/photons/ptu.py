@@ -107,7 +107,7 @@ def ptu_info(path: str | Path, *, truncated_ok: bool = False) -> PtuInfo:
     if stored < promised and not truncated_ok:
         raise InputError(
             f"{path}: truncated: the header promises {promised} records, the file holds {stored} "
-            "(copy it again, or salvage what is there)"
+            f"({_COPY_AGAIN}; `read_ptu(path, truncated_ok=True)` gives what is there)"
         )
     return PtuInfo(
         path, record_format, min(stored, promised), offset, *_units(path, record_format, tags), tags
@@ -254,7 +254,7 @@ def _check_stamps(info: PtuInfo, begin_ps: int, stamps: NDArray[np.int64]) -> No
     if first_ps <= before_ps:
         raise InputError(
             f"{info.path}: time stamps run backwards: {first_ps} ps comes after {before_ps} ps; "
-            f"its records are damaged ({_COPY_AGAIN})"
+            f"its records or the header's record type are damaged ({_COPY_AGAIN})"
         )
     if info.latest_ps is not None and int(stamps[-1]) > info.latest_ps:
         raise InputError(
