@@ -16,6 +16,7 @@ from labctl.errors import InputError
 
 if TYPE_CHECKING:
     from labctl.photons.sources import TagSource
+    from labctl.photons.tag_check import CheckReport
 
 NAME = "tags"
 HELP = "check, salvage, convert and diagnose records of raw time tags"
@@ -85,10 +86,16 @@ def _check(args: argparse.Namespace, out: Output) -> int:
     report = check_tags(args.source)
     out.say(
         f"{args.source}: {report.segments} segments, {report.tags} tags, "
-        f"{report.seconds:.6g} s of live record, {report.gaps} gaps"
+        f"{report.seconds:.6g} s of live record, {report.gaps} gaps (overflows)"
     )
     for name in report.unfinished:
         out.say(f"{name}: never closed (its writer was stopped, or still writes); readable as far as it goes")
+    if report.pauses:
+        lengths_s = [(end - begin) * 1e-12 for begin, end in report.pauses]
+        out.say(
+            f"{len(lengths_s)} pause{'s' if len(lengths_s) > 1 else ''} between frames, "
+            f"{sum(lengths_s):.3g} s in all (longest {max(lengths_s):.3g} s)"
+        )
     for begin, end in report.holes:
         out.say(f"hole of {(end - begin) * 1e-12:.6g} s at {begin * 1e-12:.6f} s")
     for line in report.damage:
@@ -96,7 +103,7 @@ def _check(args: argparse.Namespace, out: Output) -> int:
     if report.whole:
         out.say("whole")
     elif report.tags:
-        out.say(f"damaged: {report.tags_lost} tags lost; 'labctl tags salvage' saves the rest")
+        out.say(f"damaged, lost: {report.loss()}; 'labctl tags salvage' saves the rest")
     else:
         out.say("damaged: nothing in it can be read")
     out.result(
@@ -108,12 +115,22 @@ def _check(args: argparse.Namespace, out: Output) -> int:
             "tags": report.tags,
             "live_s": report.seconds,
             "gaps": report.gaps,
+            "pauses_ps": [list(pause) for pause in report.pauses],
             "holes_ps": [list(hole) for hole in report.holes],
             "damage": list(report.damage),
-            "tags_lost": report.tags_lost,
+            **_lost(report),
         }
     )
     return 0 if report.whole else DAMAGED
+
+
+def _lost(report: CheckReport) -> dict[str, Any]:
+    return {
+        "tags_lost": report.tags_lost,
+        "tags_counted_lost": report.tags_counted_lost,
+        "frames_uncounted": report.frames_uncounted,
+        "segments_lost": list(report.segments_lost),
+    }
 
 
 def _require_segments(path: Path) -> None:
@@ -132,8 +149,8 @@ def _salvage(args: argparse.Namespace, out: Output) -> int:
     report = salvage_tags(args.source, args.target)
     for line in report.damage:
         out.say(line)
-    out.say(f"{args.target}: {report.tags} tags saved, {report.tags_lost} lost")
-    out.result({"target": str(args.target), "tags": report.tags, "tags_lost": report.tags_lost})
+    out.say(f"{args.target}: {report.tags} tags saved, lost: {report.loss()}")
+    out.result({"target": str(args.target), "tags": report.tags, **_lost(report)})
     return 0
 
 

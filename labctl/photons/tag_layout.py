@@ -23,6 +23,7 @@ HDF5's single-writer mode orders the writes so that the file can be opened at an
 
 from __future__ import annotations
 
+import re
 import zlib
 
 import numpy as np
@@ -52,6 +53,12 @@ GAP_ROW = np.dtype([("begin_ps", "<i8"), ("end_ps", "<i8"), ("channel", "<i4"), 
 def segment_name(number: int) -> str:
     """File name of a closed segment."""
     return f"tags-{number:05d}.h5"
+
+
+def segment_number(name: str) -> int | None:
+    """Number in the file name of a segment, closed or not; ``None`` if it has none."""
+    found = re.fullmatch(rf"tags-(\d+)\.h5(?:{re.escape(OPEN_SUFFIX)})?", name)
+    return int(found[1]) if found else None
 
 
 def row_check(row: NDArray[np.void]) -> int:

@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,18 @@ from labctl.errors import InputError
 from labctl.photons.chunk_decode import unpack_channels, unpack_stamps
 from labctl.photons.chunk_encode import BLOCK_BYTES
 from labctl.photons.compiled import i64
-from labctl.photons.tag_layout import FAR_ROW, FORMAT, FRAME_ROW, GAP_ROW, OPEN_SUFFIX, VERSION, row_check
+from labctl.photons.tag_layout import (
+    FAR_ROW,
+    FORMAT,
+    FRAME_ROW,
+    GAP_ROW,
+    OPEN_SUFFIX,
+    VERSION,
+    row_check,
+    segment_name,
+    segment_number,
+)
+from labctl.photons.tag_truncated import padded_copy, promised_bytes
 
 # What h5py raises where bytes on disk are not what they were.
 _HDF5_ERRORS = (OSError, ValueError, KeyError, RuntimeError, TypeError)
@@ -49,11 +61,15 @@ class Damage:
         notes: One line for each damaged place.
         frames_lost: Number of frames left out.
         tags_lost: Number of tags in them, as far as known.
+        frames_uncounted: Frames left out whose number of tags is unknown.
+        segments_lost: Names of segments that are missing or give nothing; their tags are not counted.
     """
 
     notes: list[str] = field(default_factory=list)
     frames_lost: int = 0
     tags_lost: int = 0
+    frames_uncounted: int = 0
+    segments_lost: list[str] = field(default_factory=list)
 
 
 def tag_segments(path: str | Path) -> tuple[Path, ...]:
@@ -81,11 +97,26 @@ def tag_info(path: str | Path) -> TagFileInfo:
     """
     segments = tag_segments(path)
     with open_segment(segments[0]) as file:
+        return TagFileInfo(segments, *_description(segments[0], file))
+
+
+def describe_what_is_left(segments: tuple[Path, ...]) -> tuple[dict[str, int], dict[str, Any]]:
+    """Channels and attributes of the first segment whose description can still be read."""
+    for path in segments:
         try:
-            channels = {name: int(number) for name, number in file["channels"].attrs.items()}
-            return TagFileInfo(segments, channels, json.loads(file.attrs["attributes"]))
-        except _HDF5_ERRORS as error:
-            raise InputError(f"{segments[0]}: its attributes are damaged ({error})") from error
+            with _open_what_is_left(path) as (file, _):
+                return _description(path, file)
+        except InputError:
+            continue
+    return {}, {}
+
+
+def _description(path: Path, file: h5py.File) -> tuple[dict[str, int], dict[str, Any]]:
+    try:
+        channels = {name: int(number) for name, number in file["channels"].attrs.items()}
+        return channels, json.loads(file.attrs["attributes"])
+    except _HDF5_ERRORS as error:
+        raise InputError(f"{path}: its attributes are damaged ({error})") from error
 
 
 def count_tags(path: str | Path) -> int:
@@ -110,13 +141,16 @@ def read_tags(path: str | Path, *, damage: Damage | None = None, threads: int = 
     Args:
         path: Folder or file.
         threads: Threads that unpack frames ahead of their use; with 1 each is unpacked when asked for.
-        damage: If given, damaged frames are left out and noted here (the record then has a hole);
-            otherwise the first one raises.
+        damage: If given, what is damaged or missing is left out and noted here (the record then has a
+            hole), and of a segment cut short the rest is read; otherwise the first damaged place raises.
 
     Raises:
         InputError: Nothing there, not a tag segment, or a frame is damaged.
     """
-    return _join(_whole_frames(_packed_frames(tag_segments(path)), damage, threads))
+    segments = tag_segments(path)
+    if damage is None:
+        return _join(_whole_frames(_packed_frames(segments), None, threads))
+    return _join(_whole_frames(_frames_left(segments, Path(path).is_dir()), damage, threads))
 
 
 def open_segment(path: Path) -> h5py.File:
@@ -129,7 +163,11 @@ def open_segment(path: Path) -> h5py.File:
         # An unfinished segment still carries its writer's mark: only single-writer mode opens it.
         file = h5py.File(path, "r", libver="latest", swmr=path.name.endswith(OPEN_SUFFIX), locking=False)
     except OSError as error:
-        raise InputError(f"{path}: not a readable tag segment ({error})") from error
+        # An error of the file system has a number, one of HDF5's has its library's words.
+        why = (
+            f"cannot be read ({error})" if error.errno else "not a readable HDF5 file (truncated or damaged)"
+        )
+        raise InputError(f"{path}: {why}") from error
     try:
         problem = _problem(file)
     except _HDF5_ERRORS as error:
@@ -138,6 +176,30 @@ def open_segment(path: Path) -> h5py.File:
         file.close()
         raise InputError(f"{path}: {problem}")
     return file
+
+
+@contextmanager
+def _open_what_is_left(path: Path) -> Iterator[tuple[h5py.File, str]]:
+    """Open a segment even if it was cut short; say so.
+
+    Raises:
+        InputError: As ``open_segment``, or what is left of it cannot be opened.
+    """
+    length = promised_bytes(path)
+    if length is None:
+        with open_segment(path) as file:
+            yield file, ""
+        return
+    note = f"{path}: truncated, {path.stat().st_size} of {length} bytes are left"
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_segment(stack.enter_context(padded_copy(path, length))))
+        except (InputError, OSError) as error:
+            why = (
+                "too little to open it" if isinstance(error, InputError) else f"no copy for reading: {error}"
+            )
+            raise InputError(f"{note}: {why}") from error
+        yield file, note
 
 
 def _problem(file: h5py.File) -> str:
@@ -163,7 +225,10 @@ class _Frame:
 
 @dataclass(frozen=True)
 class _Packed:
-    """One frame as it stands on disk, or what is wrong with it (or with its segment: number -1)."""
+    """One frame as it stands on disk, or what is wrong with it (or with its segment: number -1).
+
+    ``lost`` is the name of a segment of which nothing can be read.
+    """
 
     place: str
     number: int = -1
@@ -173,6 +238,7 @@ class _Packed:
     far: NDArray[np.void] | None = None
     gaps: tuple[Gap, ...] = ()
     problem: str = ""
+    lost: str = ""
 
     def unpack(self) -> _Frame:
         """Raises ValueError: it is damaged."""
@@ -208,7 +274,10 @@ def _whole_frames(packed: Iterator[_Packed], damage: Damage | None, threads: int
             damage.notes.append(note)
             if frame.number >= 0:
                 damage.frames_lost += 1
+                damage.frames_uncounted += frame.row is None
                 damage.tags_lost += 0 if frame.row is None else int(frame.row["tags"])
+            elif frame.lost:
+                damage.segments_lost.append(frame.lost)
 
 
 def _ahead(packed: Iterator[_Packed], threads: int) -> Iterator[tuple[_Packed, Callable[[], _Frame]]]:
@@ -238,6 +307,25 @@ def _packed_frames(segments: tuple[Path, ...]) -> Iterator[_Packed]:
             yield _Packed(str(path), problem=str(error))
 
 
+def _frames_left(segments: tuple[Path, ...], in_order: bool) -> Iterator[_Packed]:
+    """As ``_packed_frames``, but of missing or truncated segments too, with what is wrong with them."""
+    following = 1
+    for path in segments:
+        number = segment_number(path.name)
+        if in_order and number is not None:
+            for missing in range(following, number):
+                note = f"{path.parent}: segment {missing} is missing"
+                yield _Packed(str(path.parent), problem=note, lost=segment_name(missing))
+            following = number + 1
+        try:
+            with _open_what_is_left(path) as (file, note):
+                if note:
+                    yield _Packed(str(path), problem=note)
+                yield from _frames_of(path, file)
+        except InputError as error:
+            yield _Packed(str(path), problem=str(error), lost=path.name)
+
+
 def _frames_of(path: Path, file: h5py.File) -> Iterator[_Packed]:
     try:
         size = int(file.attrs["frame_tags"])
@@ -250,7 +338,7 @@ def _frames_of(path: Path, file: h5py.File) -> Iterator[_Packed]:
     for number, row in enumerate(rows):
         place = f"{path}: frame {number} of {len(rows)}"
         if row_check(row) != int(row["check"]):
-            yield _Packed(place, number, row, problem="its row in the table is damaged")
+            yield _Packed(place, number, problem="its row in the table is damaged")
             continue
         try:
             packed = (steps(number), numbers(number)) if row["tags"] else (b"", b"")

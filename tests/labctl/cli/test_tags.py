@@ -17,7 +17,7 @@ import pytest
 from drivers.time_tagger.base import Gap, TagChunk
 from labctl.cli.main import main
 from labctl.config import Counters
-from labctl.photons.tag_file import TagWriter, read_tags
+from labctl.photons.tag_file import TagWriter, read_tags, tag_info
 
 DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 DOT = DATA / "hydraharp_t2_quantum_dot_hbt.ptu"
@@ -92,10 +92,69 @@ def test_a_missing_segment_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixt
             stamps = np.array([k * 10_000 + 5])
             writer.write(TagChunk(stamps, np.array([1], np.int32), k * 10_000, (k + 1) * 10_000))
     (tmp_path / "t" / "tags-00002.h5").unlink()
-    code, result, _ = run(capsys, "check", str(tmp_path / "t"))
+    code, result, words = run(capsys, "check", str(tmp_path / "t"))
     assert code == 1
     assert "segment 2 is missing" in str(result["damage"])
-    assert len(list(result["holes_ps"])) == 1  # type: ignore[call-overload]
+    assert (result["holes_ps"], result["pauses_ps"]) == ([[10_000, 20_000]], [])
+    assert (result["tags_lost"], result["segments_lost"]) == (None, ["tags-00002.h5"])
+    assert "at least 1 segment, number of tags unknown (tags-00002.h5)" in words
+
+
+@pytest.mark.parametrize("harm", ["emptied", "signature"])
+def test_an_unreadable_segment_is_a_loss_of_unknown_size(
+    harm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TagWriter(tmp_path / "t", channels={}, attributes={}, segment_s=1e-9, flush_s=0) as writer:
+        for k in range(3):
+            stamps = np.array([k * 10_000 + 5])
+            writer.write(TagChunk(stamps, np.array([1], np.int32), k * 10_000, (k + 1) * 10_000))
+    path = tmp_path / "t" / "tags-00002.h5"
+    content = path.read_bytes()
+    path.write_bytes(b"" if harm == "emptied" else content[:3] + b"V" + content[4:])
+    for words in (["check", str(tmp_path / "t")], ["salvage", str(tmp_path / "t"), str(tmp_path / "saved")]):
+        _, result, said = run(capsys, *words)
+        assert (result["tags"], result["tags_lost"]) == (2, None)
+        assert result["segments_lost"] == ["tags-00002.h5"]
+        assert "at least 1 segment, number of tags unknown" in said
+        assert "tags-00002.h5: not a readable HDF5 file (truncated or damaged)" in said
+    (gap,) = (gap for chunk in read_tags(tmp_path / "saved") for gap in chunk.gaps)
+    assert gap == Gap(10_000, 20_000)
+
+
+def test_what_is_left_of_a_truncated_segment_is_saved(
+    record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = list(read_tags(record))
+    path = record / "tags-00001.h5"
+    with h5py.File(path, "r") as file:
+        place = file["step_ps"].id.get_chunk_info(2)
+    os.truncate(path, place.byte_offset + place.size // 2)
+    code, result, words = run(capsys, "check", str(record))
+    assert (code, result["tags"], result["tags_lost"]) == (1, 2 * TAGS, TAGS)
+    assert "tags-00001.h5: truncated" in words
+    code, result, _ = run(capsys, "salvage", str(record), str(tmp_path / "saved"))
+    assert (code, result["tags"], result["tags_lost"]) == (0, 2 * TAGS, TAGS)
+    assert tag_info(tmp_path / "saved").channels == {"A": 1, "B": 2}
+    for name in ("timestamps_ps", "channels"):
+        np.testing.assert_array_equal(
+            np.concatenate([getattr(chunk, name) for chunk in read_tags(tmp_path / "saved")]),
+            np.concatenate([getattr(chunk, name) for chunk in whole[:2]]),
+        )
+
+
+def test_pauses_between_frames_are_one_line_and_stay_pauses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TagWriter(tmp_path / "t", channels={}, attributes={}, flush_s=0) as writer:
+        for begin, end in ((0, 10**12), (3 * 10**12, 4 * 10**12), (5 * 10**12, 6 * 10**12)):
+            writer.write(TagChunk(np.array([begin + 5]), np.array([1], np.int32), begin, end))
+    code, result, words = run(capsys, "check", str(tmp_path / "t"))
+    assert (code, result["holes_ps"], result["gaps"]) == (0, [], 0)
+    assert "2 pauses between frames, 3 s in all (longest 2 s)" in words
+    assert "hole of" not in words
+    run(capsys, "salvage", str(tmp_path / "t"), str(tmp_path / "saved"))
+    again = run(capsys, "check", str(tmp_path / "saved"))[1]
+    assert (again["pauses_ps"], again["gaps"]) == (result["pauses_ps"], 0)
 
 
 def test_nothing_there_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_the_installed_vendor_module_refuses_a_file_that_is_none(ttbin: Path) ->
     ("name", "content", "message"),
     [
         ("empty.h5", b"", "empty"),
-        ("cut.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 50, "not a readable tag segment"),
+        ("cut.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 50, "not a readable HDF5 file"),
         ("text.ptu", b"hello world, no tags", "not a PTU file"),
         ("notes.txt", b"hello world, no tags", "not a file of time tags"),
     ],
