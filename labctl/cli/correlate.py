@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.cli.background import add_background_arguments, background_rates
+from labctl.cli.numbers import finite, whole, whole_from_1
 from labctl.cli.output import Output
 from labctl.cli.tag_sources import (
     add_run_arguments,
@@ -45,22 +46,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="channel numbers or detector names; may be given several times (default: the two in the file)",
     )
-    parser.add_argument("--bin-ps", type=int, default=16, metavar="PS", help="bin width (default 16)")
+    parser.add_argument("--bin-ps", type=whole, default=16, metavar="PS", help="bin width (default 16)")
     parser.add_argument(
-        "--range-ns", type=float, default=160.0, metavar="NS", help="delays from -NS to NS (default 160)"
+        "--range-ns", type=finite, default=160.0, metavar="NS", help="delays from -NS to NS (default 160)"
     )
     parser.add_argument(
-        "--delay-ps", type=int, default=0, metavar="PS", help="added to the stop's time stamps (default 0)"
+        "--delay-ps", type=whole, default=0, metavar="PS", help="added to the stop's time stamps (default 0)"
     )
-    parser.add_argument("--block-s", type=float, metavar="S", help="time block (default: 64 to 128 blocks)")
-    parser.add_argument("--from-s", type=float, default=0.0, metavar="S", help="skip the beginning")
-    parser.add_argument("--to-s", type=float, metavar="S", help="stop there")
+    parser.add_argument("--block-s", type=finite, metavar="S", help="time block (default: 64 to 128 blocks)")
+    parser.add_argument("--from-s", type=finite, default=0.0, metavar="S", help="skip the beginning")
+    parser.add_argument("--to-s", type=finite, metavar="S", help="stop there")
     parser.add_argument("--log", action="store_true", help="log-spaced lags from 1 ps to --longest-s instead")
-    parser.add_argument("--longest-s", type=float, default=1.0, metavar="S", help="with --log (default 1)")
+    parser.add_argument("--longest-s", type=finite, default=1.0, metavar="S", help="with --log (default 1)")
     add_background_arguments(parser)
     add_run_arguments(parser)
     parser.add_argument("--add-anyway", action="store_true", help="add records whose settings differ")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")
+    parser.add_argument(
+        "--threads", type=whole_from_1, default=os.cpu_count() or 1, help="default: all cores"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="figure; the table goes beside it (default: in this folder)"
     )
@@ -103,7 +106,7 @@ def _request(args: argparse.Namespace, pairs: tuple[Pair, ...]) -> Request:
         block_ps=None if args.block_s is None else max(round(args.block_s * 1e12), 1),
         begin_ps=round(args.from_s * 1e12),
         end_ps=None if args.to_s is None else round(args.to_s * 1e12),
-        workers=max(args.threads, 1),
+        workers=args.threads,
     )
 
 
