@@ -10,7 +10,7 @@ from typing import Any
 
 from drivers.time_tagger.base import TagChunk
 from labctl.errors import InputError
-from labctl.photons.tag_layout import OPEN_SUFFIX
+from labctl.photons.tag_layout import OPEN_SUFFIX, segment_name, segment_number
 
 # One thread unpacks as fast as two count; the reading itself, in the asking thread, feeds about four.
 _UNPACKING_THREADS = min(os.cpu_count() or 1, 4)
@@ -45,7 +45,7 @@ def open_source(path: str | Path) -> TagSource:
     """Open a PTU file, a tag segment, or a folder of segments.
 
     Raises:
-        InputError: Missing, empty, or not a kind of file that holds tags.
+        InputError: Missing, empty, not a kind of file that holds tags, or a folder that lacks segments.
     """
     path = Path(path)
     if not path.exists():
@@ -91,8 +91,10 @@ def _ttbin(path: Path) -> TagSource:
 
 
 def _segments(path: Path) -> TagSource:
-    from labctl.photons.tag_file import count_tags, read_tags, tag_info
+    from labctl.photons.tag_file import count_tags, read_tags, tag_info, tag_segments
 
+    if path.is_dir():
+        _refuse_missing(path, tag_segments(path))
     info = tag_info(path)
     size = sum(segment.stat().st_size for segment in info.segments)
     tags = count_tags(path)
@@ -105,3 +107,14 @@ def _segments(path: Path) -> TagSource:
         size,
         info.attributes,
     )
+
+
+def _refuse_missing(folder: Path, segments: tuple[Path, ...]) -> None:
+    """Segments count from 1. Those that went with the end of a record leave no trace."""
+    numbers = {number for segment in segments if (number := segment_number(segment.name)) is not None}
+    missing = sorted(set(range(1, max(numbers, default=0))) - numbers)
+    if missing:
+        raise InputError(
+            f"{folder}: segments are missing ({', '.join(map(segment_name, missing))}): copy them again, or "
+            f"write what is left, the lost time as a gap, with 'labctl tags salvage {folder} FOLDER'"
+        )

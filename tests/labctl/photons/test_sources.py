@@ -13,6 +13,7 @@ from labctl.errors import InputError
 from labctl.photons.correlator import Pair, PairCorrelator
 from labctl.photons.reanalysis import Request, correlate
 from labctl.photons.sources import open_source
+from labctl.photons.tag_check import salvage_tags
 from labctl.photons.tag_file import TagWriter
 from labctl.photons.ttbin import read_ttbin
 
@@ -143,3 +144,19 @@ def test_a_record_without_any_tag_is_live_but_empty(tmp_path: Path) -> None:
         writer.write(chunk([], [], 0, 10**12))
     blocks = counted(list(open_source(tmp_path).read()))
     assert (int(blocks.duration_ps.sum()), int(blocks.total().sum())) == (10**12, 0)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_record_that_lacks_a_segment_is_refused_until_it_is_salvaged(tmp_path: Path, lost: int) -> None:
+    folder, rest = tmp_path / "tags", tmp_path / "rest"
+    with TagWriter(folder, channels={"A": 1, "B": 2}, attributes={}, segment_s=1.0, flush_s=0.0) as writer:
+        for k in range(3):
+            begin = k * 10**12
+            writer.write(chunk([begin + 10, begin + 20], [1, 2], begin, begin + 10**12))
+    assert counted(list(open_source(folder).read())).total().sum() == 3
+    (folder / f"tags-{lost:05d}.h5").unlink()
+    with pytest.raises(InputError, match=rf"missing \(tags-{lost:05d}\.h5\).*labctl tags salvage"):
+        open_source(folder)
+    salvage_tags(folder, rest)
+    blocks = counted(list(open_source(rest).read()))
+    assert (int(blocks.total().sum()), int(blocks.duration_ps.sum())) == (2, 2 * 10**12)
