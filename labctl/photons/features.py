@@ -16,6 +16,8 @@ from labctl.photons.statistics import pair_ratio_error
 _NEIGHBOURS = 6
 _LINE_ABOVE_CONTINUUM = 30.0
 _SIGNIFICANT_SIGMA = 5.0
+_FEWEST_PERIODS = 6
+_LEAST_EXPOSURE = 0.1
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Feature:
         half_width_ps: Half of the range of delays counted; half of the period for pulsed light.
         pairs: Pairs within ``half_width_ps`` of ``delay_ps``.
         expected: Pairs there for uncorrelated light of the same count rates.
-        level: Pairs there by the neighbouring periods (pulsed) or by the far level (continuous).
+        level: Pairs there by the neighbouring periods (pulsed) or by the far level (continuous);
+            0 where there is no such level.
         level_expected: Pairs of uncorrelated light where ``level`` was counted, for as wide a range.
         level_error: Standard error of ``level`` from counting.
         pairs_error: Standard error of ``pairs``: counting, or the scatter between blocks (continuous light).
@@ -136,20 +139,83 @@ def find_feature(blocks: PairBlocks) -> Feature | None:
     """Find the dip or peak of a histogram; ``None`` where there are too few pairs to say anything.
 
     Pulsed light is recognised by a line in the Fourier transform of the histogram; the feature is then
-    the period with the fewest (or most) pairs, each period counted whole.
+    the period with the fewest (or most) pairs, each period counted whole. Lags that less than a tenth of
+    the record can show (near its length, and beyond) take no part.
     """
-    counts = blocks.total().astype(np.float64)
-    expected = blocks.expected()
-    if counts.sum() < 20 or expected.sum() <= 0:
+    seen = _Visible.of(blocks)
+    if len(seen.lag_ps) == 0 or seen.counts.sum() < 20:
         return None
-    comb = pulse_period(counts, blocks.lag_ps, blocks.bin_ps)
-    if comb is not None:
-        return _missing_pulse(blocks, counts, expected, comb)
-    return _strongest_window(blocks, counts, expected)
+    train = pulse_period(seen.counts, seen.lag_ps, blocks.bin_ps, seen.expected)
+    feature = None if train is None else _missing_pulse(seen, train)
+    return feature or _strongest_window(blocks, seen)
 
 
-def pulse_period(counts: NDArray[np.float64], lag_ps: NDArray[np.float64], bin_ps: int) -> PulseTrain | None:
-    """Find the period and phase of a comb of peaks; ``None`` if there is none.
+@dataclass(frozen=True)
+class _Visible:
+    """The part of a histogram that the record is long enough to show. Arrays have shape (m,).
+
+    Attributes:
+        first: Index of its first bin in the histogram.
+        bin_ps: Bin width.
+        lag_ps, counts, expected: Of its bins.
+        exposure: Share of the record that can show a pair at this lag, 1 - |tau| / T for one piece.
+        tags_per_ps: Count rate of both channels together.
+    """
+
+    first: int
+    bin_ps: int
+    lag_ps: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    exposure: NDArray[np.float64]
+    tags_per_ps: float
+
+    @staticmethod
+    def of(blocks: PairBlocks) -> _Visible:
+        expected = blocks.expected()
+        whole = float((blocks.pair_rate() * blocks.duration_ps).sum()) * blocks.bin_ps
+        exposure = expected / whole if whole > 0 else np.zeros_like(expected)
+        bins = np.flatnonzero(exposure >= _LEAST_EXPOSURE)
+        # The exposure falls to both sides of one lag, so that these bins lie side by side.
+        part = slice(int(bins[0]), int(bins[-1]) + 1) if len(bins) else slice(0, 0)
+        return _Visible(
+            part.start,
+            blocks.bin_ps,
+            blocks.lag_ps[part],
+            blocks.total().astype(np.float64)[part],
+            expected[part],
+            exposure[part],
+            float(blocks.start_tags.sum() + blocks.stop_tags.sum())
+            / max(float(blocks.duration_ps.sum()), 1.0),
+        )
+
+    def beyond_counting(self, width_ps: float) -> NDArray[np.float64]:
+        """Variance of the pairs within a range of lags around each bin over that of counting, shape (m,).
+
+        With given numbers of tags a start in the middle of the record always sees N_stop w / T stops on the
+        average, one near its end sees none: the pairs share their tags, and this adds
+        (N_start + N_stop) w / T * |tau| / T to the 1 of counting (the projections of a two-sample
+        U-statistic, Hoeffding, Ann. Math. Stat. 19, 293 (1948)). Nothing where lags are short.
+        """
+        return 1.0 + self.tags_per_ps * width_ps * (1.0 - self.exposure)
+
+    def far_level(self, beyond_ps: float) -> tuple[float, float]:
+        """Mean g2 at lags from ``beyond_ps`` and its relative variance; (0, 0) where no pairs are."""
+        far = np.abs(self.lag_ps) >= beyond_ps
+        pairs = float(self.counts[far].sum())
+        if pairs <= 0:
+            return 0.0, 0.0
+        beyond = float(self.beyond_counting(int(far.sum()) * self.bin_ps)[far].mean())
+        return pairs / float(self.expected[far].sum()), beyond / pairs
+
+
+def pulse_period(
+    counts: NDArray[np.float64],
+    lag_ps: NDArray[np.float64],
+    bin_ps: int,
+    expected: NDArray[np.float64] | None = None,
+) -> PulseTrain | None:
+    """Find the period and phase of a comb of at least 6 peaks; ``None`` if there is none.
 
     The frequency f maximises |C(f)|^2, C = sum w n exp(2 pi i f t) with a soft-edged weight w; its error is
     that of an M-estimator, the scatter of the slope over the curvature.
@@ -158,9 +224,12 @@ def pulse_period(counts: NDArray[np.float64], lag_ps: NDArray[np.float64], bin_p
         counts: Pairs per bin, shape (n,).
         lag_ps: Centres of the bins, shape (n,).
         bin_ps: Bin width.
+        expected: Pairs of uncorrelated light, shape (n,); their slope is no comb; default flat.
     """
-    power = np.abs(np.fft.rfft(counts - counts.mean())) ** 2
-    lowest = 5
+    flat = np.ones_like(counts) if expected is None else expected
+    excess = counts - flat * (counts.sum() / flat.sum())
+    power = np.abs(np.fft.rfft(excess)) ** 2
+    lowest = _FEWEST_PERIODS
     if len(power) < 4 * lowest:
         return None
     at = lowest + int(np.argmax(power[lowest:]))
@@ -176,7 +245,7 @@ def pulse_period(counts: NDArray[np.float64], lag_ps: NDArray[np.float64], bin_p
             break
     span_ps = bin_ps * len(counts)
     # A soft edge keeps the mean and the ends of the range from pulling the line aside.
-    soft = (counts - counts.mean()) * np.hanning(len(counts))
+    soft = excess * np.hanning(len(counts))
     frequency = at / span_ps
     step = 0.5 / span_ps
     for _ in range(12):
@@ -209,28 +278,37 @@ def _component(counts: NDArray[np.float64], lag_ps: NDArray[np.float64], frequen
     return complex(np.sum(counts * np.exp(2j * np.pi * frequency * lag_ps)))
 
 
-def _missing_pulse(
-    blocks: PairBlocks, counts: NDArray[np.float64], expected: NDArray[np.float64], train: PulseTrain
-) -> Feature:
-    lag, period_ps, pulse_ps = blocks.lag_ps, train.period_ps, train.pulse_ps
-    first = int(np.ceil((-blocks.window_ps - pulse_ps) / period_ps + 0.5))
-    last = int(np.floor((blocks.window_ps - pulse_ps) / period_ps - 0.5))
+def _missing_pulse(seen: _Visible, train: PulseTrain) -> Feature | None:
+    """The period that differs; ``None`` where fewer than 6 whole periods can be seen."""
+    lag, period_ps, pulse_ps = seen.lag_ps, train.period_ps, train.pulse_ps
+    low_ps, high_ps = float(lag[0]) - (seen.bin_ps - 1) / 2, float(lag[-1]) + (seen.bin_ps + 1) / 2
+    first = int(np.ceil((low_ps - pulse_ps) / period_ps + 0.5))
+    last = int(np.floor((high_ps - pulse_ps) / period_ps - 0.5))
     number = np.rint((lag - pulse_ps) / period_ps).astype(np.int64)
     inside = (number >= first) & (number <= last)
     n = last - first + 1
-    area: NDArray[np.float64] = np.bincount(number[inside] - first, counts[inside], n).astype(np.float64)
-    normal: NDArray[np.float64] = np.bincount(number[inside] - first, expected[inside], n).astype(np.float64)
-    chosen, kind = int(np.argmin(area)), "dip"
-    rest = np.delete(area, chosen)
-    if rest.mean() - area[chosen] < _SIGNIFICANT_SIGMA * np.sqrt(rest.mean()):
-        chosen, kind = int(np.argmax(area)), "peak"
-        rest = np.delete(area, chosen)
-        if area[chosen] - rest.mean() < _SIGNIFICANT_SIGMA * np.sqrt(max(float(rest.mean()), 1.0)):
+    if n < _FEWEST_PERIODS:
+        return None
+
+    def per_period(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(number[inside] - first, values[inside], n).astype(np.float64)
+
+    area, normal = per_period(seen.counts), per_period(seen.expected)
+    exposure = per_period(seen.exposure) / per_period(np.ones_like(lag))
+    # As if every period had been seen for the whole record.
+    whole = area / exposure
+    chosen, kind = int(np.argmin(whole)), "dip"
+    rest = np.delete(whole, chosen)
+    spread = np.sqrt(seen.beyond_counting(period_ps).max() / exposure.min())
+    if rest.mean() - whole[chosen] < _SIGNIFICANT_SIGMA * spread * np.sqrt(rest.mean()):
+        chosen, kind = int(np.argmax(whole)), "peak"
+        rest = np.delete(whole, chosen)
+        if whole[chosen] - rest.mean() < _SIGNIFICANT_SIGMA * spread * np.sqrt(max(float(rest.mean()), 1.0)):
             kind = "none"
     distance = np.abs(np.arange(len(area)) - chosen)
     near = np.sort(np.argsort(distance, kind="stable")[1 : _NEIGHBOURS + 1])
     pulses = np.arange(first, last + 1, dtype=np.float64)
-    level, pairs = float(area[near].mean()), float(area[chosen])
+    level, pairs = float(whole[near].mean() * exposure[chosen]), float(area[chosen])
     return Feature(
         kind,  # type: ignore[arg-type]
         pulse_ps + (chosen + first) * period_ps,
@@ -239,7 +317,7 @@ def _missing_pulse(
         int(pairs),
         float(normal[chosen]),
         level,
-        float(normal[near].mean()),
+        float((normal[near] / exposure[near]).mean() * exposure[chosen]),
         math.sqrt(max(level, 1.0) / len(near)),
         math.sqrt(max(pairs, 1.0)),
         Comb(period_ps, train.period_error_ps, pulse_ps + pulses * period_ps, area, normal, chosen, near),
@@ -247,12 +325,19 @@ def _missing_pulse(
 
 
 def _best_window(
-    sum_counts: NDArray[np.float64], sum_level: NDArray[np.float64], *, least: float
+    seen: _Visible,
+    sum_counts: NDArray[np.float64],
+    sum_level: NDArray[np.float64],
+    far_variance: float,
+    *,
+    least: float,
 ) -> tuple[float, int, int]:
     """Give (significance, first bin, number of bins) of the most significant window.
 
     Args:
+        seen: Histogram.
         sum_counts, sum_level: Running sums of the pairs found and wanted, from 0 (n + 1,).
+        far_variance: Relative variance of the level.
         least: Only windows that expect so many pairs. With 0 the Poisson deviance judges, and of the
             windows at least 0.7 times as significant as the best one the narrowest is taken.
     """
@@ -268,6 +353,9 @@ def _best_window(
             sigma = np.where(wanted >= least, away, 0.0)
         else:
             sigma = _significance(found, wanted)
+        beyond = seen.beyond_counting(width * seen.bin_ps)
+        # The larger of the two ends; between them it changes little.
+        sigma = sigma / np.sqrt(np.maximum(beyond[: len(sigma)], beyond[width - 1 :]) + wanted * far_variance)
         at = int(np.argmax(np.abs(sigma)))
         found_windows.append((float(sigma[at]), at, width))
         width *= 2
@@ -287,25 +375,26 @@ def _significance(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> ND
     return np.where(usable, np.sign(found - safe) * np.sqrt(np.maximum(deviance, 0.0)), 0.0)
 
 
-def _strongest_window(
-    blocks: PairBlocks, counts: NDArray[np.float64], expected: NDArray[np.float64]
-) -> Feature:
-    level = expected * (blocks.far_level_if_any() or 1.0)
-    sum_counts = np.concatenate([[0.0], np.cumsum(counts)])
+def _strongest_window(blocks: PairBlocks, seen: _Visible) -> Feature:
+    far_level, far_variance = seen.far_level(blocks.window_ps / 2)
+    level = seen.expected * (far_level or 1.0)
+    sum_counts = np.concatenate([[0.0], np.cumsum(seen.counts)])
     sum_level = np.concatenate([[0.0], np.cumsum(level)])
-    sigma_best, at, width = _best_window(sum_counts, sum_level, least=5.0)
+    sigma_best, at, width = _best_window(seen, sum_counts, sum_level, far_variance, least=5.0)
     if abs(sigma_best) < _SIGNIFICANT_SIGMA:
         # A dim record: a peak may hold many pairs where fewer than one is expected.
-        sigma_best, at, width = _best_window(sum_counts, sum_level, least=0.0)
-    pairs = sum_counts[at + width] - sum_counts[at]
-    wanted = sum_level[at + width] - sum_level[at]
+        sigma_best, at, width = _best_window(seen, sum_counts, sum_level, far_variance, least=0.0)
     kind: Literal["dip", "peak", "none"] = "peak" if sigma_best > 0 else "dip"
     if abs(sigma_best) < _SIGNIFICANT_SIGMA:
         kind = "none"
-    inside = np.zeros(len(counts), dtype=bool)
-    inside[at : at + width] = True
-    far = float(counts[np.abs(blocks.lag_ps) >= blocks.window_ps / 2].sum())
-    accidental = float(expected[inside].sum())
+    if kind == "peak":
+        at, width = _without_empty_ends(seen.counts, at, width)
+    pairs = sum_counts[at + width] - sum_counts[at]
+    wanted = sum_level[at + width] - sum_level[at]
+    inside = np.zeros(blocks.n_bins, dtype=bool)
+    inside[seen.first + at : seen.first + at + width] = True
+    accidental = float(seen.expected[at : at + width].sum())
+    beyond = math.sqrt(float(seen.beyond_counting(width * blocks.bin_ps)[at : at + width].max()))
     return Feature(
         kind,
         float(blocks.lag_ps[inside].mean()),
@@ -313,9 +402,17 @@ def _strongest_window(
         width * blocks.bin_ps / 2,
         int(pairs),
         accidental,
-        float(wanted),
+        float(wanted) if far_level else 0.0,
         accidental,
-        float(wanted) / math.sqrt(max(far, 1.0)),
-        max(pair_ratio_error(blocks, inside, 1.0), math.sqrt(max(float(pairs), 1.0))),
+        float(wanted) * math.sqrt(far_variance),
+        max(pair_ratio_error(blocks, inside, 1.0), beyond * math.sqrt(max(float(pairs), 1.0))),
         None,
     )
+
+
+def _without_empty_ends(counts: NDArray[np.float64], at: int, width: int) -> tuple[int, int]:
+    """Drop empty bins at the ends of a peak with so many pairs that chance does not leave a bin empty."""
+    filled = np.flatnonzero(counts[at : at + width])
+    if len(filled) == 0 or counts[at : at + width].sum() < 10 * width:
+        return at, width
+    return at + int(filled[0]), int(filled[-1] - filled[0]) + 1

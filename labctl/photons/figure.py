@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.colours import DATA, FAINT, INK, MARK, SIGNAL
+from labctl.fitting.value import Value
 from labctl.photons.background import SignalShare, signal_g2
 from labctl.photons.features import Comb, Feature
 from labctl.photons.g2 import PairBlocks
@@ -74,10 +75,9 @@ def _draw_continuous(
     )
     _draw_g2(columns[1], blocks, near, share)
     value, error = feature.g2_total()
+    written = f": {Value(value, error)}" if math.isfinite(value) and math.isfinite(error) else ""
     for panel in columns:
-        label = (
-            f"{feature.kind} at {round(feature.delay_ps / 1000, 2) + 0.0:+.2f} ns: {value:.4g} ± {error:.2g}"
-        )
+        label = f"{feature.kind} at {round(feature.delay_ps / 1000, 2) + 0.0:+.2f} ns{written}"
         panel.axvspan(low / 1000, high / 1000, color=MARK, alpha=0.18, lw=0, label=label)
     columns[1].legend(loc="upper right", fontsize=8, frameon=False)
     bottom, top = columns[1].get_ylim()
@@ -204,7 +204,8 @@ def _draw_areas(axes: Any, feature: Feature, comb: Comb, share: SignalShare | No
     axes.axhline(0.5, color=INK, lw=0.8, ls=":", zorder=0)
     axes.text(number[shown][0] - 0.4, 0.52, "one emitter: below 1/2", fontsize=8, color=INK, bbox=_PAPER)
     value, sigma = feature.g2_far(share)
-    text = f"$g^{{(2)}}(0)$ = {value:.4f} ± {sigma:.4f}"
+    known = math.isfinite(value) and math.isfinite(sigma)
+    text = f"$g^{{(2)}}(0)$ = {Value(value, sigma)}" if known else "$g^{(2)}(0)$ not known"
     if feature.kind == "dip":
         text += f"\n< {feature.far_below(share):.2g} (95 %)"
     if feature.kind == "none":

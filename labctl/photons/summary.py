@@ -131,7 +131,7 @@ def _channel_line(name: str, channel: int, tags: int, seconds: float, excess: fl
 
 def _feature_lines(feature: Feature, share: SignalShare | None) -> list[str]:
     lines = []
-    level = "against long delays"
+    level = "against long delays" if feature.level > 0 else "no pairs at long delays"
     if feature.comb is not None:
         near = feature.neighbours
         period = Value(feature.comb.period_ps / 1000, feature.comb.period_error_ps / 1000)
@@ -157,7 +157,8 @@ def _feature_lines(feature: Feature, share: SignalShare | None) -> list[str]:
         few = ""
         if feature.kind == "dip" and feature.pairs < FEW_PAIRS:
             few = f", below {feature.far_below(part):.2g} with 95 % confidence"
-        lines.append(f"{name} = {_plus_minus(feature.g2_far(part))}, normalised {norm}{few}")
+        if feature.level > 0:
+            lines.append(f"{name} = {_plus_minus(feature.g2_far(part))}, normalised {norm}{few}")
         lines.append(
             f"{name} = {_plus_minus(feature.g2_total(part))}, normalised to the total count rates{drawn}"
         )
@@ -212,11 +213,18 @@ def _brightness(
         found = burst_brightness(blocks, reach, centre_ps=feature.delay_ps, share=share)
     except ValueError:
         return [], None
+    unknown = ""
+    if min(found.start, found.stop) <= 0:
+        unknown = "the pairs around the peak are no more than uncorrelated light gives"
+    elif min(found.start_error, found.stop_error) <= 0:
+        unknown = "no scatter between the time blocks to take an error from"
+    if unknown:
+        return [f"photons per burst: not known ({unknown})"], None
     how = "scatter between blocks" if blocks.n_blocks >= MIN_BLOCKS else "counting"
     of = "background taken out" if share is not None else "times the share of signal"
     lines = [
-        f"photons per burst: {found.start:.3g} +- {found.start_error:.2g} (start), {found.stop:.3g} +- "
-        f"{found.stop_error:.2g} (stop), errors from {how}; {of}"
+        f"photons per burst: {Value(found.start, found.start_error)} (start), "
+        f"{Value(found.stop, found.stop_error)} (stop), errors from {how}; {of}"
     ]
     if found.warning():
         lines.append(found.warning())
