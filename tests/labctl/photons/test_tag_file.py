@@ -205,6 +205,28 @@ def test_a_truncated_segment_is_refused(tmp_path: Path, keep: int) -> None:
         list(read_tags(path))
 
 
+def test_wherever_a_segment_is_cut_what_is_read_is_true_and_what_is_lost_is_said(tmp_path: Path) -> None:
+    written = list(random_chunks(70, 300, 10**9))
+    write(tmp_path / "tags", written, flush_s=0.0)
+    path = tmp_path / "tags" / "tags-00001.h5"
+    content = path.read_bytes()
+    frames = {part.begin_ps: part for part in written}
+    counted = 0
+    for keep in np.linspace(60, len(content) - 1, 25).astype(int):
+        path.write_bytes(content[:keep])
+        damage = Damage()
+        back = list(read_tags(path, damage=damage))
+        for part in back:
+            np.testing.assert_array_equal(part.timestamps_ps, frames[part.begin_ps].timestamps_ps)
+            np.testing.assert_array_equal(part.channels, frames[part.begin_ps].channels)
+        assert f"truncated, {keep} of {len(content)} bytes are left" in damage.notes[0]
+        if not damage.segments_lost:
+            left = 300 * (len(back) + damage.frames_uncounted) + damage.tags_lost
+            assert left == 300 * len(written)
+            counted += 1
+    assert counted > 20
+
+
 def test_what_holds_no_tags_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_tags(tmp_path / "absent")
