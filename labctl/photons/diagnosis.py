@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.photons.features import pulse_period
 from labctl.photons.g2 import PairBlocks
 
 _SIGNIFICANT_SIGMA = 6.0
 _MOST_PEAKS = 6
+_LEVEL_FROM_1 = 0.2
+_PULSED_DEPTH = 0.5
 
 
 @dataclass(frozen=True)
@@ -218,11 +221,13 @@ def check_uncorrelated(blocks: PairBlocks) -> UncorrelatedCheck:
     """Look for cross-talk and unequal bins in a cross-correlation with uncorrelated light.
 
     Raises:
-        ValueError: Fewer than 100 expected pairs.
+        ValueError: Fewer than 100 expected pairs, or light that is correlated itself: pulsed, or with a
+            g2 far from 1 wherever it is looked at (blinking).
     """
     counts, expected = blocks.total().astype(np.float64), blocks.expected()
     if expected.sum() < 100:
         raise ValueError(f"{expected.sum():.0f} expected pairs are too few to judge")
+    _refuse_pulsed(blocks, counts, expected)
     free = np.ones(len(counts), dtype=bool)
     found = []
     for _ in range(_MOST_PEAKS):
@@ -238,17 +243,37 @@ def check_uncorrelated(blocks: PairBlocks) -> UncorrelatedCheck:
         if free.sum() < len(free) // 4:
             break
     level = float(counts[free].sum() / expected[free].sum())
+    level_error = math.sqrt(float(counts[free].sum())) / float(expected[free].sum())
+    if abs(level - 1) > max(_LEVEL_FROM_1, _SIGNIFICANT_SIGMA * level_error):
+        raise ValueError(
+            f"g2 is {level:.3g} outside all peaks, so the light is correlated itself (it blinks or drifts): "
+            "this record cannot show cross-talk or bin widths; take one with steady light (a lamp)"
+        )
     wanted = level * expected[free]
     deviation = (counts[free] - wanted) ** 2
     usable = wanted > 0
     beyond = float((deviation[usable] - wanted[usable]).sum()) / float((wanted[usable] ** 2).sum())
     return UncorrelatedCheck(
         level,
-        math.sqrt(float(counts[free].sum())) / float(expected[free].sum()),
+        level_error,
         tuple(found),
         math.sqrt(max(beyond, 0.0)),
         float(np.mean(deviation[usable] / wanted[usable])),
     )
+
+
+def _refuse_pulsed(blocks: PairBlocks, counts: NDArray[np.float64], expected: NDArray[np.float64]) -> None:
+    """Pulsed light has deep gaps between its peaks; bins that differ periodically only ripple."""
+    train = pulse_period(counts, blocks.lag_ps, blocks.bin_ps, expected)
+    if train is None:
+        return
+    turn = np.exp(2j * np.pi * blocks.lag_ps / train.period_ps)
+    depth = 2 * abs(complex(np.sum(counts * turn))) / float(counts.sum())
+    if depth > _PULSED_DEPTH:
+        raise ValueError(
+            f"the light is pulsed (period {train.period_ps / 1000:.6g} ns): this record cannot show "
+            "cross-talk or bin widths; take one with steady light (a lamp)"
+        )
 
 
 def _strongest(

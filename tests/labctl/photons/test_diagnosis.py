@@ -129,6 +129,25 @@ def test_clean_light_shows_nothing_and_unequal_bins_show_their_spread() -> None:
     assert check_uncorrelated(uneven).bin_width_rms == pytest.approx(0.05, rel=0.1)
 
 
+def test_light_that_is_correlated_itself_is_no_light_to_judge_detectors_by() -> None:
+    generator = np.random.Generator(np.random.PCG64(8))
+    pulsed = {
+        channel: np.sort(
+            generator.integers(0, 80_000_000, 100_000) * 12_500 + generator.normal(0, 300, 100_000)
+        )
+        for channel in (1, 2)
+    }
+    with pytest.raises(ValueError, match=r"pulsed \(period 12\.5.* ns\): this record cannot show"):
+        check_uncorrelated(correlated(pulsed, 1, Pair(1, 2), 160_000, 100))
+    # On for a quarter of the time, 1 ms of 4: g2 is 4 at delays of up to microseconds.
+    blinking = {
+        channel: np.sort(generator.integers(0, 250, 100_000) * 4e9 + generator.random(100_000) * 1e9)
+        for channel in (1, 2)
+    }
+    with pytest.raises(ValueError, match=r"g2 is (3\.9|4).* outside all peaks"):
+        check_uncorrelated(correlated(blinking, 1, Pair(1, 2), 160_000, 100))
+
+
 def test_too_little_to_judge_is_said_so() -> None:
     few = {1: np.array([1e9, 2e9]), 2: np.array([1.5e9])}
     with pytest.raises(ValueError, match="too few"):
