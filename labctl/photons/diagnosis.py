@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.photons.features import pulse_period
 from labctl.photons.g2 import PairBlocks
+from labctl.photons.pulse_train import pulse_period
 
 _SIGNIFICANT_SIGMA = 6.0
 _MOST_PEAKS = 6

@@ -11,23 +11,12 @@ from numpy.typing import NDArray
 
 from labctl.photons.background import SignalShare
 from labctl.photons.g2 import PairBlocks
+from labctl.photons.pulse_train import FEWEST_PERIODS, PulseTrain, pulse_period
 from labctl.photons.statistics import pair_ratio_error
 
 _NEIGHBOURS = 6
-_LINE_ABOVE_CONTINUUM = 30.0
 _SIGNIFICANT_SIGMA = 5.0
-_FEWEST_PERIODS = 6
 _LEAST_EXPOSURE = 0.1
-
-
-@dataclass(frozen=True)
-class PulseTrain:
-    """Period of a comb of peaks, and the delay of the pulse nearest to 0, with standard errors."""
-
-    period_ps: float
-    period_error_ps: float
-    pulse_ps: float
-    pulse_error_ps: float
 
 
 @dataclass(frozen=True)
@@ -209,76 +198,6 @@ class _Visible:
         return pairs / float(self.expected[far].sum()), beyond / pairs
 
 
-def pulse_period(
-    counts: NDArray[np.float64],
-    lag_ps: NDArray[np.float64],
-    bin_ps: int,
-    expected: NDArray[np.float64] | None = None,
-) -> PulseTrain | None:
-    """Find the period and phase of a comb of at least 6 peaks; ``None`` if there is none.
-
-    The frequency f maximises |C(f)|^2, C = sum w n exp(2 pi i f t) with a soft-edged weight w; its error is
-    that of an M-estimator, the scatter of the slope over the curvature.
-
-    Args:
-        counts: Pairs per bin, shape (n,).
-        lag_ps: Centres of the bins, shape (n,).
-        bin_ps: Bin width.
-        expected: Pairs of uncorrelated light, shape (n,); their slope is no comb; default flat.
-    """
-    flat = np.ones_like(counts) if expected is None else expected
-    excess = counts - flat * (counts.sum() / flat.sum())
-    power = np.abs(np.fft.rfft(excess)) ** 2
-    lowest = _FEWEST_PERIODS
-    if len(power) < 4 * lowest:
-        return None
-    at = lowest + int(np.argmax(power[lowest:]))
-    around = np.concatenate([power[max(at - 12, 1) : max(at - 3, 1)], power[at + 4 : at + 13]])
-    continuum = max(float(np.median(around)) if len(around) else 0.0, float(counts.sum()))
-    # Where lags near the record's length are seen, pairs share tags and single lines scatter more.
-    if power[at] * flat.min() < _LINE_ABOVE_CONTINUUM * continuum * flat.max():
-        return None
-    for divisor in (4, 3, 2):
-        # The strongest line may be a harmonic of the repetition rate.
-        lower = round(at / divisor)
-        if lower >= lowest and power[lower - 1 : lower + 2].max() > 0.1 * power[at]:
-            at = lower - 1 + int(np.argmax(power[lower - 1 : lower + 2]))
-            break
-    span_ps = bin_ps * len(counts)
-    # A soft edge keeps the mean and the ends of the range from pulling the line aside.
-    soft = excess * np.hanning(len(counts))
-    frequency = at / span_ps
-    step = 0.5 / span_ps
-    for _ in range(12):
-        trial = frequency + step * np.linspace(-1, 1, 9)
-        frequency = float(trial[np.argmax([abs(_component(soft, lag_ps, f)) for f in trial])])
-        step /= 3
-    return _train(soft, np.hanning(len(counts)) ** 2 * counts, lag_ps, frequency)
-
-
-def _train(
-    soft: NDArray[np.float64], variance: NDArray[np.float64], lag_ps: NDArray[np.float64], frequency: float
-) -> PulseTrain:
-    turn = np.exp(2j * np.pi * frequency * lag_ps)
-    angle = 2 * np.pi * lag_ps
-    value, slope, curve = (complex(np.sum(soft * (1j * angle) ** order * turn)) for order in (0, 1, 2))
-    by_count = 2 * np.real(np.conj(turn) * slope + np.conj(value) * 1j * angle * turn)
-    bend = 2 * float(np.real(abs(slope) ** 2 + np.conj(value) * curve))
-    frequency_error = math.sqrt(float((variance * by_count**2).sum())) / abs(bend)
-    phase_error = math.sqrt(float((variance * np.imag(turn / value) ** 2).sum()))
-    period = 1.0 / frequency
-    return PulseTrain(
-        period,
-        frequency_error * period**2,
-        float(np.angle(value)) / (2 * np.pi) * period,
-        phase_error / (2 * np.pi) * period,
-    )
-
-
-def _component(counts: NDArray[np.float64], lag_ps: NDArray[np.float64], frequency: float) -> complex:
-    return complex(np.sum(counts * np.exp(2j * np.pi * frequency * lag_ps)))
-
-
 def _missing_pulse(seen: _Visible, train: PulseTrain) -> Feature | None:
     """The period that differs; ``None`` where fewer than 6 whole periods can be seen."""
     lag, period_ps, pulse_ps = seen.lag_ps, train.period_ps, train.pulse_ps
@@ -288,7 +207,7 @@ def _missing_pulse(seen: _Visible, train: PulseTrain) -> Feature | None:
     number = np.rint((lag - pulse_ps) / period_ps).astype(np.int64)
     inside = (number >= first) & (number <= last)
     n = last - first + 1
-    if n < _FEWEST_PERIODS:
+    if n < FEWEST_PERIODS:
         return None
 
     def per_period(values: NDArray[np.float64]) -> NDArray[np.float64]:
