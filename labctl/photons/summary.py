@@ -90,7 +90,7 @@ def summarise(
 
 def _share_line(background: tuple[Rate, Rate], share: SignalShare) -> str:
     parts = [
-        f"{name} {rate.Hz:.6g} +- {rate.error_Hz:.2g} per s ({100 * part:.4g} +- {100 * error:.2g} % signal)"
+        f"{name} {_number(rate.Hz, rate.error_Hz)} per s ({_number(100 * part, 100 * error)} % signal)"
         for name, rate, part, error in zip(
             ("start", "stop"),
             background,
@@ -100,9 +100,14 @@ def _share_line(background: tuple[Rate, Rate], share: SignalShare) -> str:
         )
     ]
     return (
-        f"background: {', '.join(parts)}; {100 * share.both:.4g} +- {100 * share.both_error:.2g} % of the "
+        f"background: {', '.join(parts)}; {_number(100 * share.both, 100 * share.both_error)} % of the "
         "accidental pairs are signal with signal"
     )
+
+
+def _number(value: float, error: float) -> str:
+    """With its error, where it has one: a background may be given without."""
+    return str(Value(value, error)) if error > 0.0 else f"{value:.6g}"
 
 
 def _share_fields(
