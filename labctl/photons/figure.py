@@ -118,7 +118,8 @@ def _steps(
     colour: str,
     label: str,
 ) -> None:
-    axes.stairs(g2, edges, color=colour, lw=1.0, label=label)
+    # Without a baseline: a line down to 0 at the ends would read as data.
+    axes.stairs(g2, edges, baseline=None, color=colour, lw=1.0, label=label)
     axes.fill_between(
         edges,
         *(np.append(side, side[-1]) for side in (g2 - error, g2 + error)),
