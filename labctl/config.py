@@ -46,6 +46,8 @@ class Counters(BaseModel):
                 "the timing response is missing: give response_sigma_ps (measured with `labctl tags "
                 "response`), or detector_jitter_fwhm_ps and tagger_jitter_rms_ps"
             )
+        if self.response_sigma_s < 1e-12:
+            raise ValueError("the timing response comes out below 1 ps; no pair of counters is that quick")
         return self
 
     @property

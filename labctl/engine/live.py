@@ -125,6 +125,13 @@ class LiveFollower:
         self._thread.join(JOIN_TIMEOUT_S)
 
     def _work(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:
+            # For the eye only: a defect here must not touch the run.
+            self.failure = error
+
+    def _follow(self) -> None:
         # While the stage and the camera cool, not when the first photons are counted.
         LiveG2Fit(self._sigma_s).update(_any_peak())
         while True:
@@ -136,14 +143,9 @@ class LiveFollower:
                 assert self._todo is not None
                 (index, pairs), spectrum = self._todo, self._light
                 self._todo = None
-            try:
-                self.newest = standing = self._standing(index, pairs, spectrum)
-                for listener in list(self.listeners):
-                    listener(standing)
-            except Exception as error:
-                # For the eye only: a defect here must not touch the run.
-                self.failure = error
-                return
+            self.newest = standing = self._standing(index, pairs, spectrum)
+            for listener in list(self.listeners):
+                listener(standing)
 
     def _standing(self, index: int, pairs: PairBlocks, spectrum: SpectrumData | None) -> LiveStanding:
         if self._fitting != index or self._fit is None:

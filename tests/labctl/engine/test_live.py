@@ -12,6 +12,7 @@ import pytest
 from labctl.emission.components import Emission, pair_share_in_bins, spectrum_per_nm
 from labctl.emission.sample import load_sample
 from labctl.engine.live import LiveFollower, LiveStanding
+from labctl.errors import InputError
 from labctl.fitting.live import LiveG2Fit
 
 SIGMA_S = 60e-12
@@ -177,3 +178,9 @@ def test_a_new_point_begins_a_new_histogram(follower: LiveFollower) -> None:
     Night(follower, light, point=1).frame()
     standing = wait_for_frames(follower, 1)
     assert (standing.point, standing.frames) == (1, 1)
+
+
+def test_a_response_that_no_fit_takes_ends_the_live_fits_and_not_the_run() -> None:
+    live = LiveFollower(response_sigma_s=0.0)
+    live.close()
+    assert isinstance(live.failure, InputError)
