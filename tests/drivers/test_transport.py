@@ -39,12 +39,13 @@ class ScriptedServer:
         listening.listen(8)
         self.port = listening.getsockname()[1]
         self._socket = listening
-        self._start(self._accept, listening)
+        self._accepting = self._start(self._accept, listening)
 
-    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+    def _start(self, target: Callable[..., None], *arguments: object) -> threading.Thread:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def _accept(self, listening: socket.socket) -> None:
         while True:
@@ -72,11 +73,12 @@ class ScriptedServer:
             return
 
     def go(self) -> None:
-        """Close everything: nobody listens any more."""
+        """Close everything: nobody listens any more, and nobody accepted in the last moment is served."""
         if self._socket is not None:
             self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
+        self._accepting.join(5.0)
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
