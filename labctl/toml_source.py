@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -72,7 +73,8 @@ class TomlSource:
         """Read and parse ``path``.
 
         Raises:
-            InputError: Missing, not readable, not UTF-8, or not TOML.
+            InputError: Missing, not readable, not UTF-8, not TOML, or with a number that is nan or inf: a
+                limit that nothing exceeds would be none.
         """
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -89,7 +91,15 @@ class TomlSource:
             line = place.group(1) if place else str(len(text.splitlines()))
             what = str(error).split(" (at ")[0]
             raise InputError(f"{path}:{line}: not valid TOML: {what}") from None
-        return cls(path, text, data)
+        source = cls(path, text, data)
+        endless = [
+            source.complaint(key, f"a finite number is expected (found {value})")
+            for key, value in _numbers(data)
+            if not math.isfinite(value)
+        ]
+        if endless:
+            raise InputError("\n".join(endless))
+        return source
 
     def line_of(self, path: Sequence[str | int]) -> int:
         """Line of a key, or of its nearest parent that has one."""
@@ -124,6 +134,15 @@ class TomlSource:
                 location = [part for part in item["loc"] if part not in _UNION_NOISE]
                 complaints.append(self.complaint([*prefix, *location], _explain(dict(item), known)))
             raise InputError("\n".join(complaints)) from None
+
+
+def _numbers(value: Any, at: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
+    """Every float of a TOML value, with where it stands."""
+    if isinstance(value, float):
+        yield at, value
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _numbers(inner, (*at, key))
 
 
 _UNION_NOISE = {"float", "int", "str", "constrained-float"}

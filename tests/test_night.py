@@ -311,8 +311,8 @@ def test_a_rig_that_is_not_there_names_every_instrument_at_once(
     [
         (["run", "night.toml"], "--simulate"),
         (["run", "nothing.toml", "--simulate"], "nothing.toml: no such file"),
-        (["sweep", "--speed", "-1"], "--speed -1"),
-        (["sweep", "--seed", "-1"], "simulation.seed"),
+        (["sweep", "--speed", "-1"], "--speed: -1: a number from 0"),
+        (["sweep", "--seed", "-1"], "--seed: -1: a whole number from 0"),
         (["unknown"], "invalid choice"),
         (["run", "night.toml", "--rig", "r.toml", "--seed", "3"], "--simulate"),
     ],

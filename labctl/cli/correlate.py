@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="channel numbers or detector names; may be given several times (default: the two in the file)",
     )
-    parser.add_argument("--bin-ps", type=whole, default=16, metavar="PS", help="bin width (default 16)")
+    parser.add_argument(
+        "--bin-ps", type=whole_from_1, default=16, metavar="PS", help="bin width (default 16)"
+    )
     parser.add_argument(
         "--range-ns", type=finite, default=160.0, metavar="NS", help="delays from -NS to NS (default 160)"
     )

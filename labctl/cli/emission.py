@@ -7,6 +7,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.cli.numbers import finite, whole
 from labctl.cli.output import Output
 from labctl.errors import InputError
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spot-um", "--spot", type=float, default=50.0, metavar="UM", help="collection spot (default 50)"
     )
-    parser.add_argument("--cycle", type=int, metavar="N", help="cooling cycle, from 1 (default 1)")
+    parser.add_argument("--cycle", type=whole, metavar="N", help="cooling cycle, from 1 (default 1)")
     parser.add_argument("--warming", action="store_true", help="the stage comes from colder")
     parser.add_argument("--population", action="store_true", help="all ten X-ray samples instead of one")
     parser.add_argument(
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--raman", metavar="FILE", help="Raman table: also say what such a lattice would do")
     parser.add_argument(
-        "--huang-rhys", type=float, default=1.0, metavar="S", help="strength of the Raman table (default 1)"
+        "--huang-rhys", type=finite, default=1.0, metavar="S", help="strength of the Raman table (default 1)"
     )
     parser.add_argument("--out", metavar="FILE", help="figure (default: emission_SAMPLE_TEMPERATUREK.png)")
 

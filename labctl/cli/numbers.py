@@ -24,16 +24,40 @@ def finite(text: str) -> float:
     return value
 
 
+def finite_from_0(text: str) -> float:
+    """As ``finite``, 0 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    value = finite(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text}: a number from 0 is expected")
+    return value
+
+
 def whole(text: str) -> int:
-    """A whole number.
+    """A whole number of at most 63 bits, as seeds and stamps have.
 
     Raises:
         argparse.ArgumentTypeError: It is none.
     """
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text}: a whole number is expected") from None
+    if abs(value) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number is expected, at most 2^63 - 1")
+    return value
+
+
+def whole_from_0(text: str) -> int:
+    """A whole number, 0 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    return _whole_from(0, text)
 
 
 def whole_from_1(text: str) -> int:
@@ -42,7 +66,11 @@ def whole_from_1(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: It is none.
     """
+    return _whole_from(1, text)
+
+
+def _whole_from(least: int, text: str) -> int:
     value = whole(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a whole number from 1 is expected")
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from {least} is expected")
     return value

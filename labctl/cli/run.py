@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.cli.numbers import finite_from_0, whole_from_0
 from labctl.cli.output import Output
 from labctl.errors import InputError
 
@@ -49,11 +50,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="where runs are kept (default: the rig file's)"
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="seed of the simulated noise (default: the rig file's)"
+        "--seed", type=whole_from_0, metavar="N", help="seed of the simulated noise (default: the rig file's)"
     )
     parser.add_argument(
         "--speed",
-        type=float,
+        type=finite_from_0,
         metavar="X",
         help="simulated seconds per second, at most; 0 for as fast as it computes (default: the rig file's)",
     )

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.cli.numbers import whole_from_1
 from labctl.cli.output import Output
 from labctl.errors import InputError
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (default: runs)"
     )
-    parser.add_argument("--last", type=int, metavar="N", help="list only the newest N")
+    parser.add_argument("--last", type=whole_from_1, metavar="N", help="list only the newest N")
     parser.add_argument(
         "--rebuild", action="store_true", help="make the catalogue anew from the run directories"
     )
@@ -36,8 +37,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from labctl.store.catalogue import list_runs, rebuild
 
     data: Path = args.data
-    if args.last is not None and args.last < 1:
-        raise InputError(f"--last {args.last}: ask for at least 1")
     if data.exists() and not data.is_dir():
         raise InputError(f"--data {data}: this is a file, not the folder of runs")
     entries = rebuild(data) if args.rebuild and data.is_dir() else list_runs(data)

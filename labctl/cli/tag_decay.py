@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.cli.numbers import finite, whole, whole_from_1
 from labctl.cli.output import Output
 from labctl.cli.tag_sources import two_channels
 from labctl.errors import InputError
@@ -29,9 +29,13 @@ def add_decay_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the action."""
     parser.add_argument("source", type=Path, metavar="FILE", help="record of tags, or Edinburgh text export")
     parser.add_argument("--channels", metavar="PULSE,PHOTON", help="channel numbers or names (tags only)")
-    parser.add_argument("--bin-ps", type=int, default=100, metavar="PS", help="bin width (default 100)")
-    parser.add_argument("--range-ns", type=float, default=100.0, metavar="NS", help="default 100")
-    parser.add_argument("--delay-ps", type=int, default=0, metavar="PS", help="added to the photons' stamps")
+    parser.add_argument(
+        "--bin-ps", type=whole_from_1, default=100, metavar="PS", help="bin width (default 100)"
+    )
+    parser.add_argument("--range-ns", type=finite, default=100.0, metavar="NS", help="default 100")
+    parser.add_argument(
+        "--delay-ps", type=whole, default=0, metavar="PS", help="added to the photons' stamps"
+    )
     parser.add_argument("--first-only", action="store_true", help="only the first photon after each pulse")
     parser.add_argument("--lifetimes", metavar="N|auto", help="fit so many; auto: 1 to 3, chosen by BIC")
     parser.add_argument(
@@ -42,18 +46,18 @@ def add_decay_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--response-sigma-ps",
-        type=float,
+        type=finite,
         metavar="PS",
         help="Gaussian response of this width (default: fitted)",
     )
     parser.add_argument(
         "--pulses",
-        type=float,
+        type=finite,
         metavar="N",
         help="number of pulses of a start-stop export, so that the fit corrects pile-up",
     )
-    parser.add_argument("--fit-from-ns", type=float, metavar="NS", help="fit from this delay on")
-    parser.add_argument("--fit-to-ns", type=float, metavar="NS", help="fit up to this delay")
+    parser.add_argument("--fit-from-ns", type=finite, metavar="NS", help="fit from this delay on")
+    parser.add_argument("--fit-to-ns", type=finite, metavar="NS", help="fit up to this delay")
     parser.add_argument(
         "--out",
         type=Path,
@@ -66,17 +70,11 @@ def decay_curve(args: argparse.Namespace, out: Output) -> int:
     """Count or read, fit if asked, write table and figure."""
     from labctl.cli.decay_figure import save_decay_figure
 
-    if not 0 < args.range_ns <= _MOST_NS or args.bin_ps < 1:
-        raise InputError(
-            f"--bin-ps {args.bin_ps} and --range-ns {args.range_ns:g}: both must be positive, the range at "
-            f"most {_MOST_NS:g}"
-        )
+    if not 0 < args.range_ns <= _MOST_NS:
+        raise InputError(f"--range-ns {args.range_ns:g}: must be positive, at most {_MOST_NS:g}")
     if args.range_ns * 1000 / args.bin_ps > _MOST_BINS:
         bins = args.range_ns * 1000 / args.bin_ps
         raise InputError(f"{bins:.0f} bins are too many; take wider bins or a shorter range")
-    for option, delay_ns in (("--fit-from-ns", args.fit_from_ns), ("--fit-to-ns", args.fit_to_ns)):
-        if delay_ns is not None and math.isnan(delay_ns):
-            raise InputError(f"{option} nan: a delay is a number")
     wanted = _lifetimes(args)
     curves, response = _curves(args, args.source), None
     responses = {label: curve for label, (curve, kind) in curves.items() if "response" in kind.lower()}

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.cli.numbers import finite, finite_from_0, whole_from_1
 from labctl.cli.output import Output
 from labctl.cli.tag_sources import Record, figure_path, find_records, require_tags, two_channels, window_ps
 from labctl.errors import InputError
@@ -27,15 +28,19 @@ def add_response_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("source", metavar="RUN|FILE", help="tags of a pulsed laser (ps) seen by both")
     parser.add_argument("--channels", metavar="START,STOP", help="channel numbers or detector names")
-    parser.add_argument("--bin-ps", type=int, default=4, metavar="PS", help="bin width (default 4)")
+    parser.add_argument("--bin-ps", type=whole_from_1, default=4, metavar="PS", help="bin width (default 4)")
     parser.add_argument(
-        "--range-ns", type=float, default=100.0, metavar="NS", help="delays from -NS to NS (default 100)"
+        "--range-ns", type=finite, default=100.0, metavar="NS", help="delays from -NS to NS (default 100)"
     )
     parser.add_argument(
-        "--around-ns", type=float, metavar="NS", help="about the delay of the peak (default 0)"
+        "--around-ns", type=finite, metavar="NS", help="about the delay of the peak (default 0)"
     )
     parser.add_argument(
-        "--pulse-fwhm-ps", type=float, default=0.0, metavar="PS", help="length of the pulse, taken out"
+        "--pulse-fwhm-ps",
+        type=finite_from_0,
+        default=0.0,
+        metavar="PS",
+        help="length of the pulse, taken out",
     )
     add_run_arguments(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="figure; the table goes beside it")
@@ -52,10 +57,6 @@ def response(args: argparse.Namespace, out: Output) -> int:
     source = record.source
     start, stop = two_channels(args.channels, source)
     window = window_ps(args.range_ns, args.bin_ps)
-    if not 0 <= args.pulse_fwhm_ps < math.inf:
-        raise InputError(f"--pulse-fwhm-ps {args.pulse_fwhm_ps:g}: a length is a number, 0 or more")
-    if args.around_ns is not None and not math.isfinite(args.around_ns):
-        raise InputError(f"--around-ns {args.around_ns:g}: a delay is a finite number")
     figure = figure_path(args.out, source.path, "response")
     counted = correlate(source.read(), Request((Pair(start, stop),), window, args.bin_ps))
     require_tags(source, (start, stop), counted.tags_by_channel)

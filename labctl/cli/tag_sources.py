@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.cli.numbers import whole_from_0
 from labctl.cli.output import Output
 from labctl.errors import InputError
 
@@ -37,7 +38,9 @@ class Record:
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """``--point`` and ``--data``, for commands that take runs."""
-    parser.add_argument("--point", type=int, action="append", metavar="N", help="of a run; may be repeated")
+    parser.add_argument(
+        "--point", type=whole_from_0, action="append", metavar="N", help="of a run; may be repeated"
+    )
     parser.add_argument("--data", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.cli.numbers import finite, whole_from_1
 from labctl.cli.output import Output
 from labctl.cli.tag_decay import add_decay_arguments, decay_curve
 from labctl.cli.tag_response import add_response_arguments
@@ -47,8 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     diagnose.add_argument("source", type=Path, metavar="FILE", help="any record of tags, light uncorrelated")
     diagnose.add_argument("--channels", metavar="A,B", help="channel numbers or detector names")
-    diagnose.add_argument("--bin-ps", type=int, default=100, metavar="PS", help="bin width (default 100)")
-    diagnose.add_argument("--range-ns", type=float, default=500.0, metavar="NS", help="default 500")
+    diagnose.add_argument(
+        "--bin-ps", type=whole_from_1, default=100, metavar="PS", help="bin width (default 100)"
+    )
+    diagnose.add_argument("--range-ns", type=finite, default=500.0, metavar="NS", help="default 500")
     response = actions.add_parser(
         "response", help="delay and timing response of two counters, from a short pulse"
     )

@@ -107,3 +107,15 @@ def test_lines_of_dotted_and_quoted_keys() -> None:
     assert lines["a", "b"] == 1
     assert lines["a", "b", "c", "d"] == 2
     assert lines["x y", "z"] == 5
+
+
+def test_numbers_that_are_none_are_named_each_with_its_line(tmp_path: Path) -> None:
+    text = GOOD.replace("80.0", "nan").replace("= 20", "= inf") + "more = [1.0, -inf]\n"
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text)
+    lines = str(caught.value).replace(str(tmp_path), "DIR").replace("\\", "/").splitlines()
+    assert lines == [
+        "DIR/night.toml:5: steps.0.rate_K_per_min: a finite number is expected (found inf)",
+        "DIR/night.toml:8: steps.1.stop_K: a finite number is expected (found nan)",
+        "DIR/night.toml:10: steps.1.more.1: a finite number is expected (found -inf)",
+    ]

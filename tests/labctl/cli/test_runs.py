@@ -88,12 +88,6 @@ def test_the_catalogue_can_be_made_anew(data: Path) -> None:
     assert call("--data", str(data), "--rebuild")[1].count("xray-B") == 3
 
 
-@pytest.mark.parametrize("words", [["--last", "0"], ["--last", "-3"]])
-def test_a_useless_number_is_refused(data: Path, words: list[str]) -> None:
-    with pytest.raises(InputError, match="at least 1"):
-        call("--data", str(data), *words)
-
-
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("", encoding="utf-8")
 

@@ -325,11 +325,8 @@ def test_the_lifetime_follows_with_measured_response_and_pile_up(
         (["--lifetimes", "0"], "a number from 1 to 4, or auto"),
         (["--response-sigma-ps", "50"], "say --lifetimes N"),
         (["--lifetimes", "1", "--response-sigma-ps", "-1"], "must be positive"),
-        (["--lifetimes", "1", "--response-sigma-ps", "nan"], "must be positive"),
         (["--lifetimes", "1", "--response-sigma-ps", "1e30"], "wider than the curve"),
-        (["--lifetimes", "1", "--fit-to-ns", "nan"], "a delay is a number"),
-        (["--range-ns", "inf"], "--range-ns inf"),
-        (["--range-ns", "nan"], "--range-ns nan"),
+        (["--range-ns", "0"], "--range-ns 0"),
         (["--range-ns", "1e9"], "too many"),
         (["--lifetimes", "1", "--response", "absent"], "no such file"),
         (["--lifetimes", "1", "--fit-from-ns", "200"], "leave no bin"),
@@ -378,9 +375,6 @@ def test_the_response_of_two_counters_is_measured_and_the_rig_file_takes_it(
     assert narrower["value"] == pytest.approx(np.sqrt(sigma["value"] ** 2 - 2 * (60 / 2.3548) ** 2), rel=1e-4)
     assert run(capsys, "response", str(tmp_path / "laser"), "--pulse-fwhm-ps", "500")[0] == 2
     assert run(capsys, "response", str(tmp_path / "laser"), "--range-ns", "0.4")[0] == 2
-    for option in ("--pulse-fwhm-ps", "--around-ns"):
-        code, refused, _ = run(capsys, "response", str(tmp_path / "laser"), option, "nan")
-        assert code == 2 and f"{option} nan" in str(refused["error"])
 
 
 def test_steady_light_is_no_pulse(record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
