@@ -66,9 +66,10 @@ class Line(ABC):
         """
         while terminator not in self.pending:
             rest_s = deadline_s - time.monotonic()
-            if rest_s <= 0:
+            # After the deadline there is a last look: what came while this program was not run is in time.
+            self.pending = (self.pending + self.receive(max(rest_s, 0.0)))[-LONGEST_MESSAGE:]
+            if rest_s <= 0 and terminator not in self.pending:
                 raise TimeoutError(f"no end of message; received so far: {self.pending[:64]!r}")
-            self.pending = (self.pending + self.receive(rest_s))[-LONGEST_MESSAGE:]
         message, _, self.pending = self.pending.partition(terminator)
         return message + terminator
 
