@@ -84,9 +84,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
         from labctl.cli.log_lags import correlate_log_lags
 
         return correlate_log_lags(args, sources, pairs, figure, out)
+    from labctl.cli.long_delay import weigh_delay
     from labctl.photons.reanalysis import add_records, correlate
 
     request = _request(args, pairs)
+    weigh_delay(sources, request, out)
     with reading_progress(sources, out) as step:
         counted = [correlate(source.read(), request, step(source)) for source in sources]
     total = add_records(counted)

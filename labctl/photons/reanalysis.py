@@ -86,7 +86,7 @@ def correlate(
     run = _Run(request)
     with ThreadPoolExecutor(max(request.workers, 1), "correlate") as pool:
         try:
-            for chunk in _in_range(chunks, request):
+            for chunk in in_range(chunks, request):
                 run.take(chunk, pool)
                 if progress is not None:
                     progress(run.result.tags)
@@ -98,7 +98,8 @@ def correlate(
     return run.result
 
 
-def _in_range(chunks: Iterable[TagChunk], request: Request) -> Iterator[TagChunk]:
+def in_range(chunks: Iterable[TagChunk], request: Request) -> Iterator[TagChunk]:
+    """The part of a record that lies in the range of time asked for."""
     origin: int | None = None
     for chunk in chunks:
         if origin is None:
@@ -258,7 +259,7 @@ class _Run:
             counted = self._waiting.popleft().result()
             for number, part in counted.sums:
                 self._at(number).add(part)
-            _add_tally(self.result.tags_by_channel, counted.tags_by_channel)
+            add_tally(self.result.tags_by_channel, counted.tags_by_channel)
 
     def _coarsen(self) -> None:
         """Make blocks of twice the length."""
@@ -283,7 +284,7 @@ def _count(request: Request, work: _Slice) -> _Counted:
         if not numbers or number != numbers[-1]:
             numbers.append(number)
         correlator.push(part)
-        _add_tally(tags_by_channel, _tally(part.channels))
+        add_tally(tags_by_channel, tally(part.channels))
     correlator.end_block()
     sums = []
     for k, number in enumerate(numbers):
@@ -302,8 +303,8 @@ def _count(request: Request, work: _Slice) -> _Counted:
     return _Counted(sums, tags_by_channel)
 
 
-def _tally(channels: NDArray[np.int32]) -> dict[int, int]:
-    """Number of tags of each channel."""
+def tally(channels: NDArray[np.int32]) -> dict[int, int]:
+    """Channel number -> number of its tags."""
     if not len(channels):
         return {}
     lowest, highest = int(channels.min()), int(channels.max())
@@ -315,7 +316,7 @@ def _tally(channels: NDArray[np.int32]) -> dict[int, int]:
     return dict(zip(values.tolist(), tags.tolist(), strict=True))
 
 
-def _add_tally(total: dict[int, int], more: dict[int, int]) -> None:
+def add_tally(total: dict[int, int], more: dict[int, int]) -> None:
     """Add tags by channel to a total."""
     for channel, tags in more.items():
         total[channel] = total.get(channel, 0) + tags
@@ -332,7 +333,7 @@ def add_records(records: Sequence[Correlated]) -> Correlated:
         total.tags += record.tags
         total.gaps += record.gaps
         total.missed += record.missed
-        _add_tally(total.tags_by_channel, record.tags_by_channel)
+        add_tally(total.tags_by_channel, record.tags_by_channel)
     try:
         for index in range(len(records[0].blocks)):
             total.blocks.append(PairBlocks.concatenate(*(record.blocks[index] for record in records)))

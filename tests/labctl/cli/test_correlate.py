@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from drivers.time_tagger.base import TagChunk
+from labctl.cli import long_delay
 from labctl.cli.main import main
 from labctl.photons.correlator import Pair
 from labctl.photons.log_lags import LogG2
@@ -320,3 +321,24 @@ def test_log_lags_refuse_a_delay_that_holds_most_of_the_record(
     assert "delay of -510000000000 ps is too long" in capsys.readouterr().err
     assert not (tmp_path / "a.png").exists()
     assert main([*command, "--delay-ps", "1000000"]) == 0
+
+
+def test_a_delay_that_passes_most_pairs_is_told_or_refused_before_the_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 2000 tags of a channel each second: each of 4000 starts has 1000 stops within 0.5 s.
+    both = np.arange(4000, dtype=np.int64) * 500_000_000
+    record = made(tmp_path / "steady", [both, both + 7], 2 * 10**12)
+    command = ["correlate", str(record), "--out", str(tmp_path / "a.png")]
+    assert main([*command, "--delay-ps", "2100000000000"]) == 2
+    assert "lasts 2 s, and no two of its tags are 2.1 s apart; the delay is in ps" in capsys.readouterr().err
+    monkeypatch.setattr(long_delay, "_REFUSED", 3.9e6)
+    assert main([*command, "--delay-ps", "-500000000000"]) == 2
+    assert "(0.5 s): 4e+06 pairs of tags lie within" in capsys.readouterr().err
+    assert not (tmp_path / "a.png").exists()
+    # Half of the record has half of the starts.
+    monkeypatch.setattr(long_delay, "_TOLD", 1.9e6)
+    assert main([*command, "--delay-ps", "-500000000000", "--to-s", "1"]) == 0
+    assert "2e+06 pairs of tags lie within" in capsys.readouterr().out
+    assert main([*command, "--delay-ps", "50000000000"]) == 0
+    assert "lie within" not in capsys.readouterr().out
