@@ -62,7 +62,7 @@ def weigh_delay(sources: Sequence[TagSource], request: Request, out: Output) -> 
     )
     advice = (
         "the delay is in ps; where it is not known yet, look for it with --log and no --delay-ps; where it "
-        "is, take it out of the stop's time stamps before they are recorded (a channel's delay in the rig file)"
+        "is, take it out of the stop's time stamps before they are recorded (`delay_ps` in the rig file)"
     )
     if passed > _REFUSED:
         raise InputError(f"{what}; {advice}")

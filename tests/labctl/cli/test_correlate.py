@@ -332,12 +332,12 @@ def test_a_delay_that_passes_most_pairs_is_told_or_refused_before_the_count(
     command = ["correlate", str(record), "--out", str(tmp_path / "a.png")]
     assert main([*command, "--delay-ps", "2100000000000"]) == 2
     assert "lasts 2 s, and no two of its tags are 2.1 s apart; the delay is in ps" in capsys.readouterr().err
+    monkeypatch.setattr(long_delay, "_TOLD", 1.9e6)
     monkeypatch.setattr(long_delay, "_REFUSED", 3.9e6)
     assert main([*command, "--delay-ps", "-500000000000"]) == 2
     assert "(0.5 s): 4e+06 pairs of tags lie within" in capsys.readouterr().err
     assert not (tmp_path / "a.png").exists()
     # Half of the record has half of the starts.
-    monkeypatch.setattr(long_delay, "_TOLD", 1.9e6)
     assert main([*command, "--delay-ps", "-500000000000", "--to-s", "1"]) == 0
     assert "2e+06 pairs of tags lie within" in capsys.readouterr().out
     assert main([*command, "--delay-ps", "50000000000"]) == 0
