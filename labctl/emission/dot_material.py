@@ -22,8 +22,8 @@ class Material:
     ``unit_cell_nm`` is the edge of the cube that one formula unit fills, ``exciton_mass`` electron plus hole
     in free-electron masses, ``filling`` the volume of a dot over that of its enclosing cube. ``origins``
     says for each parameter (and each ``mode 1``, ``mode 2``...) where it comes from, beginning with ``seen``
-    (read in the source named), ``notes`` (from the rig's notes on the papers), ``unchecked`` (quoted from a
-    source that was not at hand) or ``chosen``.
+    (read in the source named), ``derived`` (from numbers read in the sources named, by the step named),
+    ``notes`` (from the rig's notes on the papers) or ``chosen`` (no source fixes it; the reason is given).
     """
 
     name: str

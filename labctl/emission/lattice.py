@@ -39,7 +39,7 @@ CROSSOVER_RATIO = 1.1
 DICKE_LIMIT = 2.0
 
 _HBAR2_OVER_2M_eV_nm2 = 0.0380998
-_ETA = 1.4445
+_ETA = 2.0703
 
 
 def disorder_eV(material: Material, temperature_K: npt.ArrayLike) -> FloatArray:
