@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -22,8 +22,8 @@ def world() -> World:
 
 
 @pytest.fixture
-def server(world: World) -> Iterator[GaugeServer]:
-    server = GaugeServer(world)
+def server(world: World, reserve_port: Callable[[], int]) -> Iterator[GaugeServer]:
+    server = GaugeServer(world, reserve_port())
     server.start()
     yield server
     server.close()
@@ -31,7 +31,7 @@ def server(world: World) -> Iterator[GaugeServer]:
 
 @pytest.fixture
 def gauge(world: World, server: GaugeServer) -> Iterator[PfeifferTpg]:
-    settings = PfeifferTpgSettings(address=server.address, reply_timeout_s=0.3)
+    settings = PfeifferTpgSettings(address=server.address, reply_timeout_s=30.0)
     gauge = PfeifferTpg("cryostage.gauge", settings, clock=SimulatedClock(world))
     gauge.open()
     yield gauge
@@ -94,7 +94,7 @@ def test_a_sensor_that_is_off_is_a_fault(gauge: PfeifferTpg, server: GaugeServer
 
 def test_a_sensor_that_is_not_there(world: World, server: GaugeServer) -> None:
     for sensor, error in ((2, FaultError), (3, ProtocolError)):
-        settings = PfeifferTpgSettings(address=server.address, sensor=sensor)
+        settings = PfeifferTpgSettings(address=server.address, sensor=sensor, reply_timeout_s=30.0)
         gauge = PfeifferTpg("cryostage.gauge", settings, clock=SimulatedClock(world))
         gauge.open()
         with pytest.raises(error):
@@ -107,8 +107,10 @@ def test_the_stage_shows_the_gauge_and_lives_without_it(world: World, server: Ga
     controller = LinkamServer(world)
     controller.start()
     address = controller.address.replace("socket", "tcp")
-    table = PfeifferTpgSettings(address=server.address, reply_timeout_s=0.2)
-    stage = LinkamT95("cryostage", LinkamT95Settings(address=address, gauge=table), clock=clock)
+    table = PfeifferTpgSettings(address=server.address, reply_timeout_s=30.0)
+    stage = LinkamT95(
+        "cryostage", LinkamT95Settings(address=address, gauge=table, reply_timeout_s=30.0), clock=clock
+    )
     try:
         stage.open()
         vacuum = stage.status().vacuum
@@ -134,7 +136,9 @@ def test_a_gauge_that_is_not_there_is_said_at_the_opening(world: World, server: 
     controller = LinkamServer(world)
     controller.start()
     table = PfeifferTpgSettings(address="tcp://127.0.0.1:1")
-    settings = LinkamT95Settings(address=controller.address.replace("socket", "tcp"), gauge=table)
+    settings = LinkamT95Settings(
+        address=controller.address.replace("socket", "tcp"), gauge=table, reply_timeout_s=30.0
+    )
     stage = LinkamT95("cryostage", settings, clock=SimulatedClock(world))
     with pytest.raises(InstrumentConnectionError, match=r"cryostage\.gauge"):
         stage.open()

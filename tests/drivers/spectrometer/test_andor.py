@@ -354,24 +354,16 @@ def test_self_test_says_where_the_rig_file_does_not_fit_the_instrument(bench):
     driver.close()
 
 
-def test_call_that_hangs_ends_in_a_time_out_and_the_next_ones_are_refused(bench, monkeypatch):
+def test_call_that_hangs_ends_in_a_time_out_and_the_next_ones_are_refused(bench, monkeypatch, hang):
     bench.driver.close()
     driver = bench.another(call_timeout_s=1.5)
     driver.open()
-    release = threading.Event()
-    monkeypatch.setattr(bench.stand_in.shamrock, "_turn", lambda nm: release.wait(10.0))
+    monkeypatch.setattr(bench.stand_in.shamrock, "_turn", lambda nm: hang.stay())
     with pytest.raises(InstrumentTimeoutError, match=r"no answer within 1\.5 s"):
         driver.spectrograph.go_to_zero_order()
     with pytest.raises(InstrumentTimeoutError, match="an earlier call still hangs"):
         driver.spectrograph.centre_nm()
-    release.set()
-    deadline = threading.Event()
-    for _ in range(100):
-        try:
-            driver.spectrograph.centre_nm()
-            break
-        except InstrumentTimeoutError:
-            deadline.wait(0.02)
+    hang.release()
     assert driver.status().connected
     driver.close()
 
@@ -422,7 +414,7 @@ def test_status_may_be_asked_from_another_thread_during_a_series(bench):
         assert len(list(bench.driver.frames(30, 0.5, shutter_open=True))) == 30
     finally:
         ended.set()
-        poller.join(10.0)
+        poller.join(60.0)
     assert problems == []
 
 
