@@ -38,34 +38,53 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=300)
     parser.add_argument("--pulses", type=int, default=300_000)
     parser.add_argument("--per-pulse", type=float, nargs="+", default=[0.02, 0.2, 1.0], help="photons")
+    parser.add_argument("--likelihood", choices=["first photon", "all photons"], help="only this one")
     arguments = parser.parse_args()
-    print("photons/pulse  likelihood    lifetime  mean pull   68 %   95 %  refused")
+    print("photons/pulse  likelihood    number      mean pull   68 %   95 %  lopsided  two by BIC  refused")
     for per_pulse in arguments.per_pulse:
-        found: dict[str, list[tuple[float, float]]] = {"first photon": [], "all photons": []}
-        refused = dict.fromkeys(found, 0)
-        generator = np.random.Generator(np.random.PCG64(int(1000 * per_pulse)))
-        for _ in range(arguments.records):
-            counts = first_photons(generator, arguments.pulses, per_pulse)
-            for name, pulses in (("first photon", float(arguments.pulses)), ("all photons", None)):
-                data = DecayData(EDGES_S, counts, pulses=pulses, period_s=PERIOD_S)
-                try:
-                    fit = fit_decay(data, n_lifetimes=2, response_sigma_s=80e-12)
-                except FitRefused:
-                    refused[name] += 1
-                    continue
-                values = (fit.lifetime_s(1), fit.lifetime_s(2))
-                pulls = [
-                    (value.value - true) / value.error for value, true in zip(values, TRUTH_S, strict=True)
-                ]
-                found[name].append((pulls[0], pulls[1]))
-        for name, both in found.items():
-            for k, label in enumerate(("fast", "slow")):
-                pulls = np.array([pair[k] for pair in both])
-                inside = [np.mean(np.abs(pulls) < sigmas) for sigmas in (1.0, 1.96)]
-                print(
-                    f"{per_pulse:13g}  {name:12s}  {label:8s}  {pulls.mean():+9.2f}  {100 * inside[0]:5.1f}  "
-                    f"{100 * inside[1]:5.1f}  {refused[name]:7d}"
-                )
+        for name in ("first photon", "all photons"):
+            if arguments.likelihood in (None, name):
+                study(name, per_pulse, arguments.records, arguments.pulses)
+
+
+def study(name: str, per_pulse: float, records: int, pulses: int) -> None:
+    """Fit two lifetimes to every record and print how often their intervals hold the truth."""
+    generator = np.random.Generator(np.random.PCG64(int(1000 * per_pulse)))
+    truth = (*TRUTH_S, SHARE)
+    pulls, inside = np.empty((records, 3)), np.zeros((records, 3, 2), bool)
+    lopsided, two, refused = 0, 0, np.zeros(records, bool)
+    for number in range(records):
+        counts = first_photons(generator, pulses, per_pulse)
+        data = DecayData(
+            EDGES_S, counts, pulses=float(pulses) if name == "first photon" else None, period_s=PERIOD_S
+        )
+        try:
+            fit = fit_decay(data, n_lifetimes=2, response_sigma_s=80e-12)
+        except FitRefused:
+            refused[number] = True
+            continue
+        lopsided += bool(fit.intervals_68)
+        two += bic_of_one(data) > min(fit.bic.values())
+        for k, label in enumerate(("lifetime_s_1", "lifetime_s_2", "weight_1")):
+            value = fit.value(label)
+            pulls[number, k] = (value.value - truth[k]) / value.error
+            for level, (low, high) in enumerate((value.interval(), fit.interval_95(label))):
+                inside[number, k, level] = low <= truth[k] <= high
+    for k, label in enumerate(("fast", "slow", "fast share")):
+        shares = 100 * inside[~refused, k].mean(axis=0)
+        print(
+            f"{per_pulse:13g}  {name:12s}  {label:10s}  {pulls[~refused, k].mean():+9.2f}  {shares[0]:5.1f}  "
+            f"{shares[1]:5.1f}  {lopsided:8d}  {two:10d}  {int(refused.sum()):7d}",
+            flush=True,
+        )
+
+
+def bic_of_one(data: DecayData) -> float:
+    """BIC of one lifetime, infinite where that fit does not converge."""
+    try:
+        return fit_decay(data, n_lifetimes=1, response_sigma_s=80e-12).bic[1]
+    except FitRefused:
+        return float("inf")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ ln(counts) falls.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.decay_interval import decay_intervals
 from labctl.fitting.decay_model import decay_model
 from labctl.fitting.estimates import (
     Estimates,
@@ -35,6 +36,8 @@ from labctl.fitting.value import Value
 Array = NDArray[np.float64]
 
 _LEAST_COUNTS = 100.0
+_QUADRATIC, _QUADRATIC_ALONE = 0.05, 0.15
+"""Relative error of a lifetime below which the likelihood is quadratic over it; that of a single lifetime."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,8 @@ class DecayFit:
         goodness: Pearson's chi-squared of bins joined to 20 counts.
         warnings: What limits the result.
         bic: BIC of each number of lifetimes that was tried (those that did not converge left out).
+        intervals_68, intervals_95: Low and high end of the profile likelihood's intervals, by the parameter's
+            name, where the likelihood is not quadratic (``decay_interval``); empty where it is.
     """
 
     n_lifetimes: int
@@ -82,17 +87,40 @@ class DecayFit:
     goodness: Goodness
     warnings: tuple[str, ...]
     bic: dict[int, float] = field(default_factory=dict)
+    intervals_68: dict[str, tuple[float, float]] = field(default_factory=dict)
+    intervals_95: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def value(self, name: str) -> Value:
+        """One parameter with its error; lopsided where the likelihood is.
+
+        Raises:
+            KeyError: no such parameter.
+        """
+        if name in self.intervals_68:
+            return Value.between(self.estimates[name], *self.intervals_68[name])
+        return self.estimates.value(name)
+
+    def interval_95(self, name: str) -> tuple[float, float]:
+        """Ends of a parameter's 95 % interval.
+
+        Raises:
+            KeyError: no such parameter.
+        """
+        return self.intervals_95.get(name) or self.estimates.value(name).interval(0.95)
 
     def lifetime_s(self, number: int) -> Value:
         """Lifetime 1 (fastest) to ``n_lifetimes``."""
-        return self.estimates.value(f"lifetime_s_{number}")
+        return self.value(f"lifetime_s_{number}")
 
     def weight(self, number: int) -> Value:
         """Share of the photons with that lifetime."""
         if number < self.n_lifetimes:
-            return self.estimates.value(f"weight_{number}")
+            return self.value(f"weight_{number}")
         if self.n_lifetimes == 1:
             return Value(1.0, 0.0)
+        if self.n_lifetimes == 2:
+            first = self.value("weight_1").scaled(-1.0)
+            return replace(first, value=1.0 + first.value)
         index = [self.estimates.names.index(f"weight_{i}") for i in range(1, self.n_lifetimes)]
         variance = float(self.estimates.covariance[np.ix_(index, index)].sum())
         return Value(1.0 - float(self.estimates.values[index].sum()), math.sqrt(max(variance, 0.0)))
@@ -118,6 +146,8 @@ class DecayFit:
             "goodness": self.goodness.to_dict(),
             "warnings": list(self.warnings),
             "bic": {str(n): value for n, value in self.bic.items()},
+            "intervals_68": {name: list(ends) for name, ends in self.intervals_68.items()},
+            "intervals_95": {name: list(ends) for name, ends in self.intervals_95.items()},
         }
 
     @staticmethod
@@ -129,7 +159,13 @@ class DecayFit:
             Goodness.from_dict(fields["goodness"]),
             tuple(fields["warnings"]),
             {int(n): float(value) for n, value in fields.get("bic", {}).items()},
+            _ends(fields.get("intervals_68", {})),
+            _ends(fields.get("intervals_95", {})),
         )
+
+
+def _ends(fields: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    return {name: (float(low), float(high)) for name, (low, high) in fields.items()}
 
 
 def fit_decay(
@@ -292,19 +328,21 @@ def _bic(solution: Solution, data: DecayData) -> float:
 def _result(data: DecayData, solution: Solution, n: int, bic: dict[int, float]) -> DecayFit:
     what = f"decay with {n} lifetime{'s' if n > 1 else ''}"
     require_converged(solution, what)
+    solution = _fastest_first(data, solution, n)
     covariance = covariance_or_refuse(solution, what)
-    values, covariance = _fastest_first(solution.values, covariance, n)
     counts = np.asarray(data.counts, dtype=np.float64)
     goodness = poisson_goodness(counts, solution.model, int(solution.free.sum()))
     warnings = list(bound_warnings(solution))
+    widening = 1.0
     if goodness.p_value < 1e-3 and goodness.chi2 > goodness.dof:
-        factor = goodness.chi2 / goodness.dof
-        covariance = covariance * factor
+        widening = goodness.chi2 / goodness.dof
+        covariance = covariance * widening
         warnings.append(
             f"model does not describe the decay (chi2 {goodness.chi2:.0f} for {goodness.dof}): errors were "
-            f"widened by {math.sqrt(factor):.2f}"
+            f"widened by {math.sqrt(widening):.2f}"
         )
-    estimates = Estimates(solution.names, values, covariance)
+    estimates = Estimates(solution.names, solution.values, covariance)
+    intervals_68, intervals_95 = _intervals(data, solution, estimates, n, widening, warnings)
     slowest = estimates[f"lifetime_s_{n}"]
     if data.response is not None and float(np.sum(data.response)) < float(counts.sum()):
         warnings.append(
@@ -312,19 +350,38 @@ def _result(data: DecayData, solution: Solution, n: int, bic: dict[int, float]) 
         )
     if data.period_s is None and float(data.edges_s[-1]) - estimates["start_s"] < 4.0 * slowest:
         warnings.append(f"window ends before 4 lifetimes of {slowest * 1e9:.3g} ns: the slowest is uncertain")
-    return DecayFit(n, estimates, goodness, (*warnings, *estimates.degenerate_pairs()), bic)
+    warnings += estimates.degenerate_pairs()
+    return DecayFit(n, estimates, goodness, tuple(warnings), bic, intervals_68, intervals_95)
 
 
-def _fastest_first(values: Array, covariance: Array, n: int) -> tuple[Array, Array]:
-    """Lifetimes sorted, with the weights carried along (the last weight is what the others leave)."""
-    order = np.argsort(values[4 : 4 + n])
+def _intervals(
+    data: DecayData, solution: Solution, estimates: Estimates, n: int, widening: float, warnings: list[str]
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[float, float]]]:
+    """Profile intervals where a lifetime is so little known that the likelihood is not quadratic."""
+    known = [estimates.value(f"lifetime_s_{i + 1}") for i in range(n)]
+    if all(one.error < (_QUADRATIC if n > 1 else _QUADRATIC_ALONE) * one.value for one in known):
+        return {}, {}
+    found = decay_intervals(
+        lambda theta: _model(data, theta, n), _statistic(data), solution, n, widening=widening
+    )
+    closed: list[dict[str, tuple[float, float]]] = [{}, {}]
+    for name, levels in found.items():
+        parameter = solution.parameters[solution.names.index(name)]
+        for share, (low, high), kept in zip(("68", "95"), levels, closed, strict=True):
+            kept[name] = (parameter.low if low is None else low, parameter.high if high is None else high)
+            if low is None or high is None:
+                side = "below" if low is None else "above"
+                warnings.append(f"{name} has no limit {side} at {share} %: its interval ends at its bound")
+    return closed[0], closed[1]
+
+
+def _fastest_first(data: DecayData, solution: Solution, n: int) -> Solution:
+    """The solution with its lifetimes sorted; the weights go along (the last is what the others leave)."""
+    order = np.argsort(solution.values[4 : 4 + n])
     if np.array_equal(order, np.arange(n)):
-        return values, covariance
-    # All n weights are a linear function of the n - 1 fitted ones: permuted and cut again, exactly.
-    transform = np.eye(values.size)
-    transform[4 : 4 + n, 4 : 4 + n] = np.eye(n)[order]
-    full = np.vstack([np.eye(n - 1), -np.ones((1, n - 1))])
-    transform[4 + n :, 4 + n :] = full[order][: n - 1]
-    offset = np.zeros(values.size)
-    offset[4 + n :] = np.where(order[: n - 1] == n - 1, 1.0, 0.0)
-    return transform @ values + offset, transform @ covariance @ transform.T
+        return solution
+    values = solution.values.copy()
+    weights = np.append(values[4 + n :], 1.0 - values[4 + n :].sum())
+    values[4 : 4 + n], values[4 + n :] = values[4 : 4 + n][order], weights[order][: n - 1]
+    parameters = [p if p.fixed else p.at(float(v)) for p, v in zip(solution.parameters, values, strict=True)]
+    return solve(lambda theta: _model(data, theta, n), _statistic(data), parameters)

@@ -12,6 +12,7 @@ from labctl.emission.response import exponential, normal_step
 Array = NDArray[np.float64]
 
 _MOST_EARLIER = 100
+_RISE_OVER = 9.0
 _DARK = 1e-13
 
 
@@ -54,13 +55,31 @@ def decay_model(
 def _with_earlier(
     x: Array, lifetime_s: float, sigma_s: float, response: Array | None, period_s: float | None
 ) -> list[Array]:
-    """As :func:`in_bins`, with the light of earlier pulses down to exp(-30)."""
+    """As :func:`in_bins`, with the light of all earlier pulses."""
     parts = in_bins(x, lifetime_s, sigma_s, response)
-    if period_s is not None:
-        for k in range(1, min(math.ceil(30.0 * lifetime_s / period_s), _MOST_EARLIER) + 1):
-            earlier = in_bins(x + k * period_s, lifetime_s, sigma_s, response)
-            parts = [part + more for part, more in zip(parts, earlier, strict=True)]
-    return parts
+    if period_s is None:
+        return parts
+    # So late after a pulse its rise is over to 1e-18, and the tails of all pulses before add up to one.
+    late = _RISE_OVER * sigma_s + sigma_s**2 / lifetime_s
+    k = 1
+    while float(x[0]) + k * period_s < late and k <= _MOST_EARLIER:
+        earlier = in_bins(x + k * period_s, lifetime_s, sigma_s, response)
+        parts = [part + more for part, more in zip(parts, earlier, strict=True)]
+        k += 1
+    tails = _all_tails(x + k * period_s, lifetime_s, sigma_s, period_s)
+    if response is not None:
+        tails = [_convolved(part, response) for part in tails]
+    return [part + more for part, more in zip(parts, tails, strict=True)]
+
+
+def _all_tails(x: Array, lifetime_s: float, sigma_s: float, period_s: float) -> list[Array]:
+    """The four of :func:`in_bins` for the tails at x, x + period, x + 2 periods, ...: a geometric series."""
+    T, s = lifetime_s, sigma_s
+    q = math.exp(-period_s / T)
+    tail = np.exp(0.5 * (s / T) ** 2 - x / T) / -math.expm1(-period_s / T)
+    delay = x + period_s * q / -math.expm1(-period_s / T)
+    by_lifetime = -tail * (delay / T**2 - s**2 / T**3)
+    return [-np.diff(tail), -np.diff(tail / T), np.diff(by_lifetime), np.diff(-tail * s / T**2)]
 
 
 def in_bins(x: Array, lifetime_s: float, sigma_s: float, response: Array | None = None) -> list[Array]:

@@ -3,6 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from iminuit import Minuit
+from scipy.special import xlogy
+from scipy.stats import exponnorm
 
 from labctl.fitting.decay_fit import DecayData, DecayFit, fit_decay
 from labctl.fitting.decay_model import decay_model
@@ -71,6 +74,70 @@ def test_a_measured_response():
     fit = fit_decay(DecayData(EDGES, np.histogram(time, EDGES)[0], pulse), n_lifetimes=1)
     assert fit.lifetime_s(1).agrees_with(1.3e-9, sigmas=3.5)
     assert fit.estimates.value("start_s").agrees_with(2e-9, sigmas=4.0)
+
+
+@pytest.fixture(scope="module")
+def dim():
+    """6000 photons of two lifetimes, and their fit."""
+    time = np.random.default_rng(14)
+    data = drawn(time, 6000, background=0.3)
+    data = DecayData(EDGES[::5], data.counts.reshape(-1, 5).sum(axis=1))
+    return data, fit_decay(data, n_lifetimes=2, response_sigma_s=80e-12)
+
+
+def test_few_photons_get_the_profile_likelihoods_intervals(dim):
+    """At the ends a deviance written with SciPy and minimised by iminuit has risen as asked."""
+    data, fit = dim
+    edges_ns = data.edges_s * 1e9
+
+    def deviance(background, counts, start, fast, slow, share):
+        shape = sum(
+            w * np.diff(exponnorm.cdf(edges_ns, t / 0.08, start, 0.08))
+            for w, t in ((share, fast), (1.0 - share, slow))
+        )
+        model = background + counts * shape
+        return 2.0 * np.sum(model - data.counts + xlogy(data.counts, data.counts / model))
+
+    names = ("background", "counts", "start_s", "lifetime_s_1", "lifetime_s_2", "weight_1")
+    start = [fit.estimates[name] * (1e9 if "_s" in name else 1.0) for name in names]
+
+    def least(**held):
+        minuit = Minuit(deviance, *start)
+        minuit.limits["background", "fast", "slow"] = (0.05, None)
+        minuit.limits["share"] = (0.0, 1.0)
+        for name, value in held.items():
+            minuit.values[name], minuit.fixed[name] = value, True
+        minuit.simplex().migrad()
+        assert minuit.valid
+        return minuit.fval
+
+    best = least()
+    for name, its in (("lifetime_s_1", "fast"), ("lifetime_s_2", "slow")):
+        for rise, ends in ((1.0, fit.intervals_68), (3.84, fit.intervals_95)):
+            for end in ends[name]:
+                assert least(**{its: end * 1e9}) - best == pytest.approx(rise, rel=0.03)
+
+
+def test_a_lopsided_interval_is_said_as_such(dim):
+    fit = dim[1]
+    slow = fit.lifetime_s(2)
+    assert slow.lopsided and " +" in str(slow.scaled(1e9))
+    low, high = fit.interval_95("lifetime_s_2")
+    # Twice the error would have claimed far too short a way up.
+    assert high - slow.value > 1.3 * 1.96 * slow.error and low < slow.interval()[0]
+    both, other = fit.weight(1), fit.weight(2)
+    assert other.value == pytest.approx(1.0 - both.value)
+    assert (other.below, other.above) == (both.above, both.below)
+    assert DecayFit.from_dict(json.loads(json.dumps(fit.to_dict()))).to_dict() == fit.to_dict()
+
+
+def test_light_of_earlier_pulses_is_a_long_decay_folded():
+    theta = np.array([0.0, 900.0, 2.0, 0.3, 1.5, 14.0, 0.3])
+    long = decay_model(np.linspace(0.0, 400.0, 4001), None, theta, 2)
+    folded = decay_model(np.linspace(0.0, 10.0, 101), None, theta, 2, 10.0)
+    np.testing.assert_allclose(folded[0], long[0].reshape(40, 100).sum(axis=0), rtol=1e-9)
+    jacobian = long[1].reshape(40, 100, -1).sum(axis=0)[:, 1:]
+    np.testing.assert_allclose(folded[1][:, 1:], jacobian, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

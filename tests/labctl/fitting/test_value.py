@@ -32,3 +32,33 @@ def test_round_trip_and_units():
     assert Value.from_dict(None) is None
     assert str(value.scaled(1e9)) == "0.240(7)"
     assert value.agrees_with(2.6e-10) and not value.agrees_with(2.7e-10)
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "text"),
+    [
+        (1.13, 1.24, 1.44, "1.24 +0.20 -0.11"),
+        (0.9, 1.0, 1.1, "1.00(10)"),
+        (2.1e-9, 2.4e-9, 3.1e-9, "(2.4 +0.7 -0.3)e-9"),
+        (95.0, 120.0, 160.0, "120 +40 -25"),
+    ],
+)
+def test_both_sides_of_a_lopsided_interval_are_written(low, value, high, text):
+    one = Value.between(value, low, high)
+    assert str(one) == text
+    assert one.interval() == pytest.approx((low, high))
+    assert Value.from_dict(one.to_dict()) == one
+    assert one.scaled(-2.0).interval() == pytest.approx((-2.0 * high, -2.0 * low))
+
+
+def test_a_value_outside_its_interval_is_none():
+    with pytest.raises(ValueError, match="does not lie"):
+        Value.between(1.0, 2.0, 3.0)
+
+
+def test_intervals_follow_students_t_where_the_error_is_not_well_known():
+    # 95 %: 1.960 of normal errors; with 24 degrees of freedom 2.0639 where 68.27 % takes 1.0213.
+    assert Value(1.0, 0.1).interval(0.95) == pytest.approx((1.0 - 0.19600, 1.0 + 0.19600), abs=1e-4)
+    low, high = Value(1.0, 0.1, dof=24.0).interval(0.95)
+    assert (high - low) / 0.2 == pytest.approx(2.0639 / 1.02127, abs=1e-3)
+    assert Value.from_dict(Value(1.0, 0.1, dof=24.0).to_dict()) == Value(1.0, 0.1, dof=24.0)
