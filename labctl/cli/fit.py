@@ -112,8 +112,9 @@ def _points(found: RunDirectory, asked: Asked, problems: list[str]) -> list[Poin
 
 
 def _fit_and_say(found: RunDirectory, point: PointData, asked: Asked, out: Output, *, save: bool) -> _Fitted:
+    from labctl.cli.interval_lines import interval_lines
     from labctl.cli.table import point_line, stored_line
-    from labctl.fitting.choice import interval_fields
+    from labctl.fitting.choice import residual_fields
     from labctl.store.report import restored
     from labctl.store.table import RESULTS, compare, result_row
 
@@ -125,7 +126,7 @@ def _fit_and_say(found: RunDirectory, point: PointData, asked: Asked, out: Outpu
     )
     row, stored, options = result_row(point, fit), found.read_fit(point.index), asked.choice.to_dict()
     intervals = _intervals(point, fit, asked, row["warnings"])
-    row["intervals"] = interval_fields(intervals)
+    row["intervals"] = {name: interval.to_dict() for name, interval in intervals.items()}
     row["comparison"] = compare(fit, stored)
     row["stored_fit"] = None if stored is None else {name: stored.get(name) for name in RESULTS}
     row["stored_options"] = found.read_fit_options(point.index)
@@ -134,10 +135,16 @@ def _fit_and_say(found: RunDirectory, point: PointData, asked: Asked, out: Outpu
     changed = row["comparison"]["same"] is not True or row["stored_options"] != options or intervals
     changed = changed or restored(stored) is None
     if save and changed:
-        path = found.write_fit(point.index, fit.to_dict(), options=options, intervals=row["intervals"])
+        path = found.write_fit(
+            point.index,
+            fit.to_dict(),
+            options=options,
+            intervals=row["intervals"],
+            residuals=residual_fields(fit, point.spectrum, point.pairs),
+        )
         row["saved"] = str(path)
     out.say(point_line(row))
-    for line in _interval_lines(fit, intervals):
+    for line in interval_lines(intervals):
         out.say(f"          {line}")
     if difference:
         out.say(stored_line(result_row(point, stored)))
@@ -153,6 +160,7 @@ def _intervals(point: PointData, fit: PointFit, asked: Asked, warnings: list[str
         return {}
     try:
         return asked.choice.intervals(
+            point.spectrum,
             point.pairs,
             fit,
             response_sigma_s=point.response_sigma_s,
@@ -161,25 +169,6 @@ def _intervals(point: PointData, fit: PointFit, asked: Asked, warnings: list[str
     except InputError as refusal:
         warnings.append(f"intervals: {refusal}")
         return {}
-
-
-def _interval_lines(fit: PointFit, intervals: dict[str, Interval]) -> list[str]:
-    lines = []
-    for name, interval in intervals.items():
-        if fit.g2 is None:
-            continue
-        best, error = fit.g2.estimates[name], fit.g2.estimates.value(name).error
-        digits = max(1, 2 - _decade(error * 1e9))
-        low = "?" if interval.low is None else f"{(interval.low - best) * 1e9:+.{digits}f}"
-        high = "?" if interval.high is None else f"{(interval.high - best) * 1e9:+.{digits}f}"
-        lines.append(f"{name.removesuffix('_s')} {best * 1e9:.{digits}f} {low} {high} ns (profile, 68 %)")
-    return lines
-
-
-def _decade(number: float) -> int:
-    import math
-
-    return math.floor(math.log10(number)) + 1 if number > 0.0 else 0
 
 
 def _fit_sweep(
@@ -200,6 +189,7 @@ def _fit_sweep(
             one.data.pairs if one.fit and one.fit.g2 else None,
             one.fit.coupled_fraction if one.fit else None,
             one.data.spectrum if one.fit and one.fit.spectrum else None,
+            one.data.background_Hz,
         )
         for one in usable
     ]

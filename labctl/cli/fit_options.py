@@ -53,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         how.add_argument(flag, action="append", default=[], metavar=form, help=f"{what}; may be repeated")
     how.add_argument(
-        "--intervals", action="store_true", help="profile-likelihood intervals of the lifetimes (slower)"
+        "--intervals",
+        action="store_true",
+        help="profile-likelihood intervals of the lifetimes; with --joint also of red-shift, fraction and "
+        "widths (slower)",
     )
     whole = parser.add_argument_group("all temperatures in one fit")
     whole.add_argument("--sweep", action="store_true", help="fit the laws to all points at once")
@@ -123,8 +126,6 @@ def read(args: argparse.Namespace) -> Asked:
 
     if args.peaks is not None and not 1 <= args.peaks <= 4:
         raise InputError(f"--peaks {args.peaks}: 1 to 4 peaks can be fitted")
-    if args.joint and args.intervals:
-        raise InputError("--intervals are those of the g2 fit; leave out --joint")
     if args.joint and args.peaks not in (None, 2):
         raise InputError(f"--joint fits two peaks and two lifetimes, not --peaks {args.peaks}")
     if args.share is not None and not args.sweep:

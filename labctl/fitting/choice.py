@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,20 +10,28 @@ import numpy as np
 from labctl.fitting.constraints import Constraint
 from labctl.fitting.estimates import Estimates
 from labctl.fitting.g2_fit import SPAD_DEAD_TIME_S, G2Options, Pin
-from labctl.fitting.intervals import g2_intervals
+from labctl.fitting.intervals import g2_intervals, joint_intervals
 from labctl.fitting.joint_fit import JointFit, fit_joint
 from labctl.fitting.lines import LineShape
 from labctl.fitting.pair_model import ONE_LIFETIME, TWO_LIFETIMES, Form
-from labctl.fitting.point import PointFit, fit_point
+from labctl.fitting.point import PointFit, fit_point, hidden_share
 from labctl.fitting.profile import Interval
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.spectrum_fit import SpectrumOptions
 from labctl.fitting.spectrum_model import parameter_names
 from labctl.fitting.sweep_fit import FRACTION_LAW, LIFETIME_LAWS, LINE_LAWS
 from labctl.fitting.sweep_start import Shared
-from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData, SpectrumRefused
+
+JOINT_INTERVALS = (
+    "shift_eV",
+    "fraction",
+    "width_eV",
+    "coupled_width_eV",
+    "lifetime_fast_s",
+    "lifetime_slow_s",
+)
 
 
 @dataclass(frozen=True)
@@ -94,9 +101,7 @@ class FitChoice:
         ):
             note = "joint: no two peaks with two lifetimes here, so there is no fraction to share"
             return replace(apart, warnings=(*apart.warnings, note))
-        options = G2Options(
-            response_sigma_s, form=self.form, dead_time_s=self.dead_time_s, background_Hz=background_Hz
-        )
+        options = self._joint_options(response_sigma_s, background_Hz)
         try:
             joint = fit_joint(
                 spectrum, pairs, options, line_shape=self.line_shape, constraints=self.constraints
@@ -105,25 +110,40 @@ class FitChoice:
             return replace(apart, warnings=(*apart.warnings, f"joint: {refusal}"))
         return joined(apart, joint)
 
+    def _joint_options(self, response_sigma_s: float, background_Hz: tuple[float, float]) -> G2Options:
+        return G2Options(
+            response_sigma_s, form=self.form, dead_time_s=self.dead_time_s, background_Hz=background_Hz
+        )
+
     def intervals(
         self,
+        spectrum: SpectrumData | None,
         pairs: PairBlocks | None,
         fit: PointFit,
         *,
         response_sigma_s: float,
         background_Hz: tuple[float, float] = (0.0, 0.0),
     ) -> dict[str, Interval]:
-        """Profile-likelihood intervals (68 %) of the lifetimes, by the names of the g2's parameters.
+        """Profile-likelihood intervals (68 %) by the names of the fit's parameters.
+
+        Of the lifetimes; of a joint fit also of the red-shift, the coupled fraction and the widths. A single
+        lifetime in which light may be hidden has ``tau_slow_s`` beside it, which holds that as well.
 
         Raises:
             FitRefused: there is no g2 fit, or its minimum is not found.
         """
         if pairs is None or fit.g2 is None:
             raise FitRefused("no g2 was fitted: there is no interval")
+        held = {c.name for c in self.constraints if c.fixed is not None}
+        if fit.joint is not None and spectrum is not None:
+            names = [name for name in JOINT_INTERVALS if name not in held and name not in fit.joint.at_bound]
+            options = self._joint_options(response_sigma_s, background_Hz)
+            return joint_intervals(spectrum, pairs, options, fit.joint, names, constraints=self.constraints)
         share = fit.coupled_fraction
         options = G2Options(
             response_sigma_s,
             fraction=share,
+            hidden=hidden_share(fit.spectrum),
             pin=self.pin,
             n_lifetimes=fit.g2.n_lifetimes,
             form=self.form,
@@ -131,7 +151,6 @@ class FitChoice:
             background_Hz=background_Hz,
             constraints=tuple(c for c in self.constraints if share is None or c.name != "fraction"),
         )
-        held = {c.name for c in self.constraints if c.fixed is not None}
         both = ("lifetime_fast_s", "lifetime_slow_s") if fit.g2.n_lifetimes == 2 else ("lifetime_s",)
         names = [name for name in both if name not in held and name not in fit.g2.at_bound]
         return g2_intervals(pairs, options, fit.g2, names)
@@ -169,18 +188,21 @@ def joined(apart: PointFit, joint: JointFit) -> PointFit:
         apart.g2,
         estimates=_part(joint.estimates, apart.g2.estimates.names),
         goodness=joint.g2_goodness,
+        mu=joint.mu,
+        mu_model=joint.mu_model,
         at_bound=joint.at_bound,
     )
-    fast: Value | None = joint.tau_fast_s
     return replace(
         apart,
         red_shift_eV=joint.red_shift_eV,
         coupled_fraction=joint.coupled_fraction,
-        tau_fast_s=fast,
+        tau_fast_s=joint.tau_fast_s,
         tau_slow_s=joint.tau_slow_s,
+        mu=joint.mu,
         spectrum=light,
         g2=correlation,
         warnings=tuple(f"joint: {warning}" for warning in joint.warnings),
+        joint=joint,
     )
 
 
@@ -189,6 +211,19 @@ def _part(estimates: Estimates, names: tuple[str, ...]) -> Estimates:
     return Estimates(names, estimates.values[index], estimates.covariance[np.ix_(index, index)])
 
 
-def interval_fields(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
-    """Intervals for JSON: ``low`` and ``high`` of each, None where the parameter's bound came first."""
-    return {name: {"low": one.low, "high": one.high} for name, one in intervals.items()}
+def residual_fields(
+    fit: PointFit, spectrum: SpectrumData | None, pairs: PairBlocks | None
+) -> dict[str, dict[str, Any]]:
+    """What a point's fit leaves over, for JSON: in standard deviations, of the joint fit where there is one.
+
+    Returns:
+        ``spectrum`` with ``energy_eV`` and ``pull``, ``g2`` with ``lag_ps`` and ``pull``; what was fitted.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    if fit.spectrum is not None and spectrum is not None:
+        energy, pull = (fit.joint.spectrum_residuals if fit.joint else fit.spectrum.residuals)(spectrum)
+        found["spectrum"] = {"energy_eV": energy.round(5).tolist(), "pull": pull.round(3).tolist()}
+    if fit.g2 is not None and pairs is not None:
+        lag, pull = (fit.joint.g2_residuals if fit.joint else fit.g2.residuals)(pairs)
+        found["g2"] = {"lag_ps": lag.round(1).tolist(), "pull": pull.round(3).tolist()}
+    return found

@@ -7,42 +7,39 @@ agree where the spectrum's fraction is well known.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.fitting.constraints import Constraint, constrained
+from labctl.fitting.blinding import Blinding
+from labctl.fitting.constraints import Constraint
 from labctl.fitting.estimates import (
     Estimates,
     Goodness,
     bound_warnings,
-    burst_covariance,
     chi2_goodness,
-    covariance_or_refuse,
     poisson_goodness,
+    poisson_residuals,
     require_converged,
     software,
 )
-from labctl.fitting.g2_fit import G2Options, fit_g2
-from labctl.fitting.g2_result import G2Fit
+from labctl.fitting.g2_fit import G2Options
 from labctl.fitting.histogram import MIN_BLOCKS, Histogram
+from labctl.fitting.joint_model import WHAT, JointProblem
 from labctl.fitting.lines import LineShape
-from labctl.fitting.mixed import MixedData
-from labctl.fitting.pair_model import TWO_LIFETIMES, PairModel
+from labctl.fitting.pair_model import TWO_LIFETIMES, Form, PairModel
 from labctl.fitting.profile import lopsided_covariance
-from labctl.fitting.refusal import FitRefused
-from labctl.fitting.solver import Model, Parameter, PoissonCounts, Solution, solve
-from labctl.fitting.spectrum_fit import SpectrumOptions, fit_spectrum
-from labctl.fitting.spectrum_result import SpectrumFit
-from labctl.fitting.sweep_pixels import pixels
+from labctl.fitting.solver import Solution
+from labctl.fitting.spectrum_model import parameter_names
+from labctl.fitting.spectrum_result import spectrum_pulls
 from labctl.fitting.value import Value
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData
 
 Array = NDArray[np.float64]
+Ranges = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +49,29 @@ class JointFit:
     Args:
         estimates: The spectrum's parameters, then the g2's (without ``fraction``, which is the spectrum's).
         spectrum_goodness, g2_goodness: Of each part.
-        mu_model: Photons per burst of the dead-time correction.
+        mu: Detected photons per X-ray burst and detector.
+        mu_model: The same where the model describes the dead time, 0 where it does not.
+        line_shape: Shape of both peaks.
+        form: Exact pair density, or the naive one.
+        blinding: The dead time that the model describes; None without.
+        left_out_eV: Ranges of the spectrum that were left out (cosmic-ray hits of several pixels).
         at_bound: Parameters that ended on a bound; their errors are one-sided.
         warnings: What limits the result.
+        software: Name and version that fitted.
     """
 
     estimates: Estimates
     spectrum_goodness: Goodness
     g2_goodness: Goodness
+    mu: Value
     mu_model: float
+    line_shape: LineShape
+    form: Form
+    blinding: Blinding | None
+    left_out_eV: Ranges
     at_bound: tuple[str, ...]
     warnings: tuple[str, ...]
+    software: str = field(default_factory=software)
 
     @property
     def coupled_fraction(self) -> Value:
@@ -85,14 +94,52 @@ class JointFit:
         """Lifetime of the uncoupled light."""
         return self.estimates.value("lifetime_slow_s")
 
+    def spectrum_residuals(self, spectrum: SpectrumData) -> tuple[Array, Array]:
+        """What the joint fit leaves over of the spectrum.
+
+        Args:
+            spectrum: The frames that were fitted.
+
+        Returns:
+            Energies in eV of the pixels (n,), rising, and measured less fitted in standard deviations of the
+            camera's noise (n,).
+
+        Raises:
+            SpectrumRefused: frames that are no measurement.
+        """
+        theta = self._values(parameter_names(2, self.line_shape))
+        return spectrum_pulls(spectrum, theta, 2, self.line_shape, self.left_out_eV)
+
+    def g2_residuals(self, pairs: PairBlocks) -> tuple[Array, Array]:
+        """What the joint fit leaves over of the pairs.
+
+        Args:
+            pairs: The histogram that was fitted.
+
+        Returns:
+            Lags in ps (k,), bins with few pairs joined, and signed roots of the deviance, counted less
+            fitted, in standard deviations (k,).
+        """
+        histogram = Histogram(pairs)
+        model = PairModel(histogram.edges_s, histogram.accidentals, 2, self.form, self.blinding)
+        return poisson_residuals(pairs.lag_ps, histogram.counts, model(self._values(TWO_LIFETIMES))[0])
+
+    def _values(self, names: tuple[str, ...]) -> Array:
+        return np.array([self.estimates[name] for name in names])
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "software": software(),
+            "software": self.software,
             "estimates": self.estimates.to_dict(),
             "spectrum_goodness": self.spectrum_goodness.to_dict(),
             "g2_goodness": self.g2_goodness.to_dict(),
+            "mu": self.mu.to_dict(),
             "mu_model": self.mu_model,
+            "line_shape": self.line_shape,
+            "form": self.form,
+            "blinding": None if self.blinding is None else self.blinding.to_dict(),
+            "left_out_eV": [list(ends) for ends in self.left_out_eV],
             "at_bound": list(self.at_bound),
             "warnings": list(self.warnings),
         }
@@ -101,12 +148,18 @@ class JointFit:
     def from_dict(fields: dict[str, Any]) -> JointFit:
         """Back from :meth:`to_dict`."""
         return JointFit(
-            Estimates.from_dict(fields["estimates"]),
-            Goodness.from_dict(fields["spectrum_goodness"]),
-            Goodness.from_dict(fields["g2_goodness"]),
-            float(fields["mu_model"]),
-            tuple(fields["at_bound"]),
-            tuple(fields["warnings"]),
+            estimates=Estimates.from_dict(fields["estimates"]),
+            spectrum_goodness=Goodness.from_dict(fields["spectrum_goodness"]),
+            g2_goodness=Goodness.from_dict(fields["g2_goodness"]),
+            mu=cast(Value, Value.from_dict(fields["mu"])),
+            mu_model=float(fields["mu_model"]),
+            line_shape=fields["line_shape"],
+            form=fields["form"],
+            blinding=None if fields["blinding"] is None else Blinding.from_dict(fields["blinding"]),
+            left_out_eV=tuple((float(low), float(high)) for low, high in fields["left_out_eV"]),
+            at_bound=tuple(fields["at_bound"]),
+            warnings=tuple(fields["warnings"]),
+            software=str(fields["software"]),
         )
 
 
@@ -130,126 +183,47 @@ def fit_joint(
     Raises:
         FitRefused: the data of either instrument cannot be fitted, or the joint fit does not converge.
         SpectrumRefused: frames that are no measurement.
+        InputError: a constraint that no parameter can obey.
     """
-    how = SpectrumOptions(n_peaks=2, line_shape=line_shape, constraints=constraints)
-    light = fit_spectrum(spectrum, how)
-    share = light.coupled_fraction
-    if share is None:
-        raise FitRefused("spectrum shows no second peak: there is no fraction to share")
-    own = replace(options, constraints=tuple(c for c in constraints if c.name != "fraction"))
-    start = fit_g2(pairs, _with_fraction(own, share))
-    problem = _Joint(spectrum, light, pairs, start)
-    parameters = constrained(problem.parameters(light, start, options), constraints)
-    solution = solve(problem.model, problem.statistic, parameters)
-    return problem.result(solution, light)
+    problem = JointProblem(spectrum, pairs, options, line_shape, constraints)
+    return _result(problem, problem.solve())
 
 
-def _with_fraction(options: G2Options, share: Value) -> G2Options:
-    return replace(options, fraction=share, pin="prior", n_lifetimes=2)
+def _result(problem: JointProblem, solution: Solution) -> JointFit:
+    """Errors of all parameters, goodness of both parts."""
+    require_converged(solution, WHAT)
+    covariance, by_scatter = problem.covariance(solution)
+    warnings = list(bound_warnings(solution))
+    if not by_scatter:
+        warnings.append(f"fewer than {MIN_BLOCKS} time blocks: errors from counting only")
+    covariance = lopsided_covariance(problem.model, problem.statistic, solution, covariance)
+    estimates = Estimates(solution.names, solution.values, covariance)
+    pixels, pairs = problem.statistic.split(solution.model)
+    measured = problem.pixels.measured
+    variance = solution.variance[: pixels.size] / problem.pixels.widening
+    mu = _mu(problem, estimates.value("contrast_s"))
+    n_light = int(solution.free[: problem.n_spectrum].sum())
+    return JointFit(
+        estimates=estimates,
+        spectrum_goodness=chi2_goodness(measured.counts_per_eV, pixels, variance, n_light),
+        g2_goodness=poisson_goodness(problem.histogram.counts, pairs, int(solution.free.sum()) - n_light),
+        mu=mu,
+        mu_model=0.0 if problem.start.blinding is None else mu.value,
+        line_shape=problem.light.line_shape,
+        form=problem.start.form,
+        blinding=problem.start.blinding,
+        left_out_eV=problem.light.left_out_eV,
+        at_bound=solution.at_bound,
+        warnings=(*problem.light.warnings, *warnings, *estimates.degenerate_pairs()),
+    )
 
 
-class _Joint:
-    """Both models behind one parameter vector: spectrum's parameters first, then the g2's own."""
-
-    def __init__(self, spectrum: SpectrumData, light: SpectrumFit, pairs: PairBlocks, start: G2Fit) -> None:
-        self.histogram = Histogram(pairs)
-        self.names = (*light.estimates.names, *(name for name in TWO_LIFETIMES if name != "fraction"))
-        self.n_spectrum = len(light.estimates.names)
-        self.shared = light.estimates.names.index("fraction")
-        self.line_shape = light.line_shape
-        self.mu, self.fano, self.blinding = start.mu_model, start.fano, start.blinding
-        self.pair_model = PairModel(
-            self.histogram.edges_s, self.histogram.accidentals, 2, start.form, start.blinding
-        )
-        self.pixels = pixels(spectrum, light)
-        self.statistic = MixedData((self.pixels.statistic(None), PoissonCounts(self.histogram.counts)))
-        self.pair_index = np.array(
-            [
-                self.shared if name == "fraction" else self.names.index(name, self.n_spectrum)
-                for name in TWO_LIFETIMES
-            ]
-        )
-
-    @property
-    def model(self) -> Model:
-        """Expected pixels and pairs with their Jacobian."""
-
-        def both(theta: Array) -> tuple[Array, Array]:
-            light, by_light = self.pixels.model(theta[: self.n_spectrum])
-            pairs, by_pairs = self.pair_model(theta[self.pair_index])
-            jacobian = np.zeros((light.size + pairs.size, theta.size))
-            jacobian[: light.size, : self.n_spectrum] = by_light
-            jacobian[light.size :, self.pair_index] = by_pairs
-            return np.concatenate([light, pairs]), jacobian
-
-        return both
-
-    def parameters(self, light: SpectrumFit, start: G2Fit, options: G2Options) -> list[Parameter]:
-        """Bounds and starts from the separate fits."""
-        window = 0.5 * float(self.histogram.edges_s[-1] - self.histogram.edges_s[0])
-        bounds = {
-            "counts": (0.0, math.inf),
-            "width_eV": (1e-3, 1.0),
-            "coupled_width_eV": (1e-3, 1.0),
-            "shift_eV": (1e-3, 2.0),
-            "fraction": (0.0, 1.0),
-            "skew": (-0.95, 0.95),
-            "coupled_skew": (-0.95, 0.95),
-            "level": (0.0, math.inf),
-            "contrast_s": (0.0, math.inf),
-            "lifetime_fast_s": (0.2 * options.response_sigma_s, window),
-            "lifetime_slow_s": (0.2 * options.response_sigma_s, window),
-            "response_sigma_s": (0.0, math.inf),
-        }
-        fixed = {"response_sigma_s": options.response_prior is None, "delay_s": options.delay_s is not None}
-        fixed["level"] = not options.level_free or self.histogram.few_accidentals(
-            self.blinding, start.estimates["contrast_s"]
-        )
-        result = []
-        for i, name in enumerate(self.names):
-            source = light.estimates if i < self.n_spectrum else start.estimates
-            low, high = bounds.get(name, (-math.inf, math.inf))
-            value = min(max(source[name], low), high)
-            prior = options.response_prior if name == "response_sigma_s" else None
-            result.append(Parameter(name, value, low, high, fixed=fixed.get(name, False), prior=prior))
-        return result
-
-    def result(self, solution: Solution, light: SpectrumFit) -> JointFit:
-        """Covariance with the pairs' scatter between blocks, goodness of both parts."""
-        what = "spectrum and g2 together"
-        require_converged(solution, what)
-        n_pixels = self.pixels.measured.energy_eV.size
-        warnings = list(bound_warnings(solution))
-        weighted = solution.jacobian[:n_pixels] / solution.variance[:n_pixels, None]
-        parts = self.pair_model.parts(solution.values[self.pair_index])
-        by_pairs = solution.jacobian[n_pixels:]
-        scatter = self.histogram.scatter(parts, by_pairs)
-        pixel_score = weighted.T @ solution.jacobian[:n_pixels]
-        counted = None if self.blinding is None else pixel_score + self.histogram.counted(parts, by_pairs)
-        if scatter is None:
-            warnings.append(f"fewer than {MIN_BLOCKS} time blocks: errors from counting only")
-            covariance = covariance_or_refuse(solution, what, counted)
-        else:
-            covariance = burst_covariance(
-                solution,
-                what,
-                pixel_score + scatter,
-                n_blocks=self.histogram.blocks.n_blocks,
-                fano=self.fano,
-                counted=counted,
-            )
-        covariance = lopsided_covariance(self.model, self.statistic, solution, covariance)
-        pixels, pairs = self.statistic.split(solution.model)
-        estimates = Estimates(solution.names, solution.values, covariance)
-        return JointFit(
-            estimates=estimates,
-            spectrum_goodness=chi2_goodness(
-                self.pixels.measured.counts_per_eV, pixels, solution.variance[:n_pixels], self.n_spectrum
-            ),
-            g2_goodness=poisson_goodness(
-                self.histogram.counts, pairs, int(solution.free.sum()) - self.n_spectrum
-            ),
-            mu_model=self.mu,
-            at_bound=solution.at_bound,
-            warnings=(*light.warnings, *warnings, *estimates.degenerate_pairs()),
-        )
+def _mu(problem: JointProblem, contrast: Value) -> Value:
+    """Photons per burst that the joint contrast means; without dead time they go with it."""
+    start, blinding = problem.start, problem.start.blinding
+    if blinding is None:
+        per_contrast = start.mu.value / start.estimates["contrast_s"]
+        return contrast.scaled(per_contrast)
+    best, more = (0.5 * sum(blinding.mu(contrast.value * step)) for step in (1.0, 1.0001))
+    slope = (more - best) / (1e-4 * contrast.value) if contrast.value > 0.0 else 0.0
+    return Value(best, slope * contrast.error)

@@ -8,7 +8,8 @@ from typing import Any
 from labctl.fitting.constraints import Constraint
 from labctl.fitting.estimates import software
 from labctl.fitting.g2_fit import SPAD_DEAD_TIME_S, G2Options, Pin, fit_g2
-from labctl.fitting.g2_result import G2Fit
+from labctl.fitting.g2_result import NOTHING_HIDDEN, G2Fit
+from labctl.fitting.joint_fit import JointFit
 from labctl.fitting.pair_model import Form
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.spectrum_fit import SpectrumOptions, fit_spectrum
@@ -31,6 +32,7 @@ class PointFit:
         spectrum, g2: The fits behind them.
         warnings: Of both fits and of their agreement.
         software: Name and version that fitted.
+        joint: The joint fit, where spectrum and g2 were fitted together; the numbers are then its.
     """
 
     red_shift_eV: Value | None
@@ -42,6 +44,7 @@ class PointFit:
     g2: G2Fit | None
     warnings: tuple[str, ...]
     software: str
+    joint: JointFit | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -51,6 +54,7 @@ class PointFit:
             **{name: None if value is None else value.to_dict() for name, value in numbers.items()},
             "spectrum": None if self.spectrum is None else self.spectrum.to_dict(),
             "g2": None if self.g2 is None else self.g2.to_dict(),
+            "joint": None if self.joint is None else self.joint.to_dict(),
             "warnings": list(self.warnings),
         }
 
@@ -63,6 +67,8 @@ class PointFit:
             g2=None if fields["g2"] is None else G2Fit.from_dict(fields["g2"]),
             warnings=tuple(fields["warnings"]),
             software=str(fields["software"]),
+            # Runs of earlier versions have none.
+            joint=JointFit.from_dict(fields["joint"]) if fields.get("joint") else None,
         )
 
 
@@ -110,7 +116,7 @@ def fit_point(
         G2Options(
             response_sigma_s=response_sigma_s,
             fraction=share,
-            hidden=_hidden(light),
+            hidden=NOTHING_HIDDEN if share is not None else hidden_share(light),
             pin=pin,
             n_lifetimes=n_lifetimes or (2 if share is not None and _significant(share) else None),
             form=form,
@@ -138,11 +144,22 @@ def fit_point(
     )
 
 
-def _hidden(light: SpectrumFit | None) -> Value:
-    """Coupled share in a peak that the spectrum did not hold for significant."""
+def hidden_share(light: SpectrumFit | None) -> Value:
+    """Coupled share of the light that may be hidden in a single lifetime.
+
+    Of a peak that the spectrum did not hold for significant; of a peak that it shows, 0.2 at most, where the
+    g2 cannot hold two lifetimes apart.
+    """
     if light is None:
-        return Value(0.0, 0.0)
-    return Value(light.hidden_fraction - light.hidden_error, light.hidden_error)
+        return NOTHING_HIDDEN
+    share = light.coupled_fraction
+    if share is None:
+        return Value(light.hidden_fraction - light.hidden_error, light.hidden_error)
+    return _weak(share)
+
+
+def _weak(share: Value) -> Value:
+    return Value(min(share.value, 0.2), min(share.error, 0.2))
 
 
 def _significant(share: Value) -> bool:
@@ -173,8 +190,7 @@ def _try_g2(pairs: PairBlocks | None, options: G2Options, warnings: list[str]) -
         if options.n_lifetimes != 2:
             return None
         # Two lifetimes that the data cannot hold apart: one may still be sound.
-        share = options.fraction or Value(0.0, 0.0)
-        weak = Value(min(share.value, 0.2), min(share.error, 0.2))
+        weak = NOTHING_HIDDEN if options.fraction is None else _weak(options.fraction)
         return _try_g2(pairs, replace(options, n_lifetimes=1, hidden=weak), warnings)
     warnings.extend(f"g2: {warning}" for warning in fit.warnings)
     return fit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,27 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """Ends of a profile-likelihood interval; None where the bound of the parameter came first."""
+    """A profile-likelihood interval.
+
+    Args:
+        low, high: Its ends; None where the bound of the parameter came first.
+        value: Best value, between them.
+        hidden_light: What may be hidden below the spectrum's sight was averaged over.
+    """
 
     low: float | None
     high: float | None
+    value: float
+    hidden_light: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; an end that is None is explained."""
+        fields: dict[str, Any] = {"low": self.low, "value": self.value, "high": self.high}
+        if self.low is None or self.high is None:
+            fields["open"] = "the parameter's bound comes before the likelihood has fallen"
+        if self.hidden_light:
+            fields["averaged_over"] = "coupled light that the spectrum does not show"
+        return fields
 
 
 def profile_interval(
@@ -37,7 +55,7 @@ def profile_interval(
     index = solution.names.index(name)
     step = math.sqrt(max(solution.covariance()[index, index], 0.0) * rise)
     ends = [_end(model, statistic, solution, index, direction * step, rise) for direction in (-1.0, 1.0)]
-    return Interval(ends[0], ends[1])
+    return Interval(ends[0], ends[1], float(solution.values[index]))
 
 
 def lopsided_covariance(model: Model, statistic: Statistic, solution: Solution, covariance: Array) -> Array:

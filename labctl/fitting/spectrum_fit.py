@@ -29,7 +29,7 @@ from labctl.fitting.lines import LineShape
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import MAX_STEPS, GaussianData, Parameter, Solution, solve
 from labctl.fitting.spectrum_model import line_list, parameter_names, spectrum_model, suffix
-from labctl.fitting.spectrum_result import SpectrumFit
+from labctl.fitting.spectrum_result import SpectrumFit, widening
 from labctl.fitting.spectrum_start import first_guesses, one_more_peak
 from labctl.spectra.frames import SpectrumData
 from labctl.spectra.reduction import EnergySpectrum, Spectrum, reduce_frames, to_energy
@@ -252,11 +252,12 @@ def _result(
         measured.counts_per_eV, solution.model, solution.variance, int(solution.free.sum())
     )
     warnings = [*notes, *bound_warnings(solution)]
-    if goodness.p_value < 1e-3 and goodness.chi2 > goodness.dof:
-        covariance = covariance * (goodness.chi2 / goodness.dof)
+    wider = widening(goodness)
+    if wider > 1.0:
+        covariance = covariance * wider
         warnings.append(
             f"peaks do not describe the spectrum within the camera's noise (chi2 {goodness.chi2:.0f} for "
-            f"{goodness.dof}): errors were widened by {math.sqrt(goodness.chi2 / goodness.dof):.2f}"
+            f"{goodness.dof}): errors were widened by {math.sqrt(wider):.2f}"
         )
     estimates = Estimates(solution.names, solution.values, covariance)
     warnings += _edge_warnings(estimates, measured, n_peaks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labctl.fitting.estimates import Estimates, Goodness, software
 from labctl.fitting.lines import LineShape
-from labctl.fitting.spectrum_model import peaks, suffix
+from labctl.fitting.spectrum_model import peaks, spectrum_model, suffix
 from labctl.fitting.value import Value
 from labctl.spectra.frames import SpectrumData
 from labctl.spectra.reduction import EnergySpectrum, Spectrum, reduce_frames, to_energy
@@ -36,6 +36,8 @@ class SpectrumFit:
         corrected: The spectrometer's response was divided out; else shares are those of the detected light.
         warnings: What limits the result.
         hidden_error: The part of ``hidden_fraction`` that is the error of the rejected peak.
+        left_out_eV: Ranges that were left out of the fit (cosmic-ray hits of several pixels).
+        software: Name and version that fitted.
     """
 
     n_peaks: int
@@ -47,6 +49,8 @@ class SpectrumFit:
     corrected: bool
     warnings: tuple[str, ...]
     hidden_error: float = 0.0
+    left_out_eV: tuple[tuple[float, float], ...] = ()
+    software: str = field(default_factory=software)
 
     @property
     def coupled_fraction(self) -> Value | None:
@@ -89,20 +93,18 @@ class SpectrumFit:
             data: What was fitted, or another spectrum of the same light.
 
         Returns:
-            Energies in eV of the pixels (n,), rising, and measured less fitted in standard deviations (n,).
+            Energies in eV of the pixels (n,), rising, and measured less fitted in standard deviations (n,),
+            without the ranges that were left out.
 
         Raises:
             SpectrumRefused: frames that are no measurement.
         """
-        measured = to_energy(reduce_frames(data) if isinstance(data, SpectrumData) else data)
-        expected = self.with_background(measured)
-        pull = (measured.counts_per_eV - expected) / np.sqrt(measured.variance(expected))
-        return measured.energy_eV, pull
+        return spectrum_pulls(data, self.estimates.values, self.n_peaks, self.line_shape, self.left_out_eV)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "software": software(),
+            "software": self.software,
             "n_peaks": self.n_peaks,
             "line_shape": self.line_shape,
             "estimates": self.estimates.to_dict(),
@@ -111,6 +113,7 @@ class SpectrumFit:
             "hidden_fraction": self.hidden_fraction,
             "hidden_error": self.hidden_error,
             "corrected": self.corrected,
+            "left_out_eV": [list(ends) for ends in self.left_out_eV],
             "warnings": list(self.warnings),
         }
 
@@ -127,4 +130,47 @@ class SpectrumFit:
             corrected=bool(fields.get("corrected", False)),
             warnings=tuple(fields["warnings"]),
             hidden_error=float(fields.get("hidden_error", 0.0)),
+            left_out_eV=tuple((float(low), float(high)) for low, high in fields.get("left_out_eV", ())),
+            software=str(fields["software"]),
         )
+
+
+def widening(goodness: Goodness) -> float:
+    """Factor on variances that makes up for a model that does not describe the data (p below 1e-3)."""
+    poor = goodness.p_value < 1e-3 and goodness.chi2 > goodness.dof > 0
+    return goodness.chi2 / goodness.dof if poor else 1.0
+
+
+def spectrum_pulls(
+    data: SpectrumData | Spectrum,
+    theta: Array,
+    n_peaks: int,
+    line_shape: LineShape,
+    left_out_eV: tuple[tuple[float, float], ...],
+) -> tuple[Array, Array]:
+    """Measured less expected in standard deviations of the camera's noise under the model.
+
+    Args:
+        data: Frames, or a spectrum already reduced.
+        theta, n_peaks, line_shape: Of ``spectrum_model``.
+        left_out_eV: Ranges that are passed over.
+
+    Returns:
+        Energies in eV, rising, and pulls, both (n,).
+
+    Raises:
+        SpectrumRefused: frames that are no measurement.
+    """
+    measured = to_energy(reduce_frames(data) if isinstance(data, SpectrumData) else data)
+    measured = measured.kept(outside(measured.energy_eV, left_out_eV))
+    shape = measured.background_per_eV
+    expected = spectrum_model(measured.energy_eV, shape, theta, n_peaks, line_shape)[0]
+    return measured.energy_eV, (measured.counts_per_eV - expected) / np.sqrt(measured.variance(expected))
+
+
+def outside(energy_eV: Array, ranges_eV: tuple[tuple[float, float], ...]) -> NDArray[np.bool_]:
+    """Which energies lie in none of the ranges (n,)."""
+    keep = np.ones(energy_eV.size, dtype=np.bool_)
+    for low, high in ranges_eV:
+        keep &= (energy_eV < low) | (energy_eV > high)
+    return keep

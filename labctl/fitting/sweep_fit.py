@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -73,6 +73,8 @@ class SweepFit:
         goodness: Of the histogram of each point; None without one.
         spectrum_goodness: Of the spectrum of each point; None where it was not fitted.
         warnings: What limits the result.
+        background_Hz: Background of start and stop that was used at each point.
+        software: Name and version that fitted.
     """
 
     shared: Shared
@@ -81,6 +83,8 @@ class SweepFit:
     goodness: tuple[Goodness | None, ...]
     spectrum_goodness: tuple[Goodness | None, ...]
     warnings: tuple[str, ...]
+    background_Hz: tuple[tuple[float, float], ...] = ()
+    software: str = field(default_factory=software)
 
     def lifetime_s(self, which: Literal["fast", "slow"], temperature_K: float) -> Value:
         """Lifetime of the ``"fast"`` or ``"slow"`` component at a temperature with its error."""
@@ -107,12 +111,13 @@ class SweepFit:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "software": software(),
+            "software": self.software,
             "shared": self.shared,
             "estimates": self.estimates.to_dict(),
             "temperatures_K": list(self.temperatures_K),
             "goodness": [None if one is None else one.to_dict() for one in self.goodness],
             "spectrum_goodness": [None if one is None else one.to_dict() for one in self.spectrum_goodness],
+            "background_Hz": [list(rates) for rates in self.background_Hz],
             "warnings": list(self.warnings),
         }
 
@@ -130,6 +135,8 @@ class SweepFit:
             goodness("goodness"),
             goodness("spectrum_goodness"),
             tuple(fields["warnings"]),
+            tuple((float(start), float(stop)) for start, stop in fields.get("background_Hz", ())),
+            str(fields["software"]),
         )
 
 
@@ -146,7 +153,8 @@ def fit_sweep(
 
     Args:
         points: At least two temperatures; for the fraction's law at least four with coupled light.
-        options: As for ``fit_g2``; ``fraction``, ``pin``, ``n_lifetimes`` and ``constraints`` are not used.
+        options: As for ``fit_g2``; ``fraction``, ``pin``, ``n_lifetimes`` and ``constraints`` are not used,
+            ``background_Hz`` where a point has none of its own.
         shared: What follows laws beside the lifetimes.
         line_shape: Shape of both peaks with ``"all"``; the skews are common.
         constraints: Parameters of the sweep that are held, bounded or known beforehand.
@@ -271,17 +279,23 @@ class _Sweep:
         if pairs is None or start is None:
             return
         histogram = self.histograms[i] = Histogram(pairs)
+        blinding = start.blinding
+        if blinding is not None:
+            # A start may have been fitted without this point's background.
+            background_Hz = self.points[i].own(self.options).background_Hz
+            share = histogram.signal_share(background_Hz, blinding.dead_time_s)
+            blinding = replace(blinding, signal_share=share)
         level, contrast = start.estimates["level"], start.estimates["contrast_s"]
-        held = not self.options.level_free or histogram.few_accidentals(start.blinding, contrast)
+        held = not self.options.level_free or histogram.few_accidentals(blinding, contrast)
         own = self.parameters.own
         own("level", i, Parameter(f"level[{i}]", level, 0.0, math.inf, fixed=held))
         own("contrast_s", i, Parameter(f"contrast_s[{i}]", contrast, 0.0, math.inf))
         if self.shared == "lifetimes":
-            share = self.starts[i].fraction
-            value = 0.0 if share is None else min(max(share.value, 0.0), 1.0)
-            known = share if share is not None and share.error > 0.0 else None
+            coupled = self.starts[i].fraction
+            value = 0.0 if coupled is None else min(max(coupled.value, 0.0), 1.0)
+            known = coupled if coupled is not None and coupled.error > 0.0 else None
             own("fraction", i, Parameter(f"fraction[{i}]", value, 0.0, 1.0, fixed=known is None, prior=known))
-        model = PairModel(histogram.edges_s, histogram.accidentals, 2, self.options.form, start.blinding)
+        model = PairModel(histogram.edges_s, histogram.accidentals, 2, self.options.form, blinding)
         self.blocks.append(Block(i, model.names, model, PoissonCounts(histogram.counts)))
 
     def _add_pixels(self, i: int) -> None:
@@ -342,7 +356,8 @@ class _Sweep:
             if not isinstance(block.model, PairModel):
                 total += jacobian.T @ (jacobian / variance[:, None])
                 if i in self.pixels and self.shared == "all":
-                    spectrum_goodness[i] = chi2_goodness(block.statistic.data, model, variance, 4)
+                    plain = variance / self.pixels[i].widening
+                    spectrum_goodness[i] = chi2_goodness(block.statistic.data, model, plain, 4)
                 continue
             histogram, start = self.histograms[i], self.starts[i].pairs
             fano = start.fano if start is not None else 1.0
@@ -365,6 +380,7 @@ class _Sweep:
             tuple(goodness),
             tuple(spectrum_goodness),
             (*warnings, *estimates.degenerate_pairs()),
+            tuple(point.own(self.options).background_Hz for point in self.points),
         )
 
     def _misfits(self, what: str, goodness: list[Goodness | None]) -> list[str]:

@@ -28,12 +28,19 @@ class SweepPoint:
         fraction: Coupled share from the spectrum; None where it shows one peak, taken as no coupled light.
             Not used with ``"all"``.
         spectrum: Frames, for ``"all"``.
+        background_Hz: Counts of start and stop without bursts at this point (dark counts, stray light); None
+            takes those of the options.
     """
 
     temperature_K: float
     pairs: PairBlocks | None
     fraction: Value | None = None
     spectrum: SpectrumData | None = None
+    background_Hz: tuple[float, float] | None = None
+
+    def own(self, options: G2Options) -> G2Options:
+        """The options with this point's background."""
+        return options if self.background_Hz is None else replace(options, background_Hz=self.background_Hz)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +70,9 @@ def alone(point: SweepPoint, options: G2Options, shared: Shared, line_shape: Lin
         except (FitRefused, SpectrumRefused) as refusal:
             raise FitRefused(f"point at {point.temperature_K:g} K: {refusal}") from None
     share = light.coupled_fraction if light is not None else point.fraction
-    pairs = None if point.pairs is None else _pairs_alone(point.temperature_K, point.pairs, share, options)
+    pairs = None
+    if point.pairs is not None:
+        pairs = _pairs_alone(point.temperature_K, point.pairs, share, point.own(options))
     return Start(share, pairs, light)
 
 

@@ -25,11 +25,12 @@ def draw_spectrum_residuals(
     """Residuals of the spectra of the warmest and the coldest point that have a fit."""
     found = []
     for point, colour in zip(points, colours, strict=True):
-        fit = None if point.fit is None else point.fit.spectrum
-        if fit is None or point.data.spectrum is None:
+        fit = point.fit
+        if fit is None or fit.spectrum is None or point.data.spectrum is None:
             continue
+        residuals = fit.joint.spectrum_residuals if fit.joint else fit.spectrum.residuals
         try:
-            found.append((*fit.residuals(point.data.spectrum), colour))
+            found.append((*residuals(point.data.spectrum), colour))
         except InputError:
             continue
     _draw(ax, found, limits_eV)
@@ -42,9 +43,10 @@ def draw_g2_residuals(
     """Residuals of the g2 of the warmest and the coldest point that have one, by counting."""
     found = []
     for point, colour in zip(points, colours, strict=True):
-        fit = None if point.fit is None else point.fit.g2
-        if fit is not None and point.data.pairs is not None:
-            lag_ps, pull = fit.residuals(point.data.pairs)
+        fit = point.fit
+        if fit is not None and fit.g2 is not None and point.data.pairs is not None:
+            residuals = fit.joint.g2_residuals if fit.joint else fit.g2.residuals
+            lag_ps, pull = residuals(point.data.pairs)
             found.append((lag_ps * 1e-3, pull, colour))
     _draw(ax, found, limits_ns)
     ax.set_xlabel("Delay (ns)", fontsize=LABEL_SIZE, color=INK)

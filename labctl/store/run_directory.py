@@ -239,6 +239,7 @@ class RunDirectory:
         *,
         options: Mapping[str, Any] | None = None,
         intervals: Mapping[str, Any] | None = None,
+        residuals: Mapping[str, Any] | None = None,
     ) -> Path:
         """Keep a point's fit as ``fits/point_003.json``; an older one becomes ``point_003.v1.json``.
 
@@ -249,11 +250,12 @@ class RunDirectory:
             fit: The fit.
             options: What was asked of it that differs from the usual fit.
             intervals: Profile-likelihood intervals, where they were asked for.
+            residuals: What the fit leaves over.
 
         Raises:
             OSError: The disk is full or gone.
         """
-        beside = {"options": options or {}, "intervals": intervals or {}}
+        beside = {"options": options or {}, "intervals": intervals or {}, "residuals": residuals or {}}
         return write_fit_file(self.fit_path(index), {"point": index}, fit, beside)
 
     def write_sweep_fit(self, fit: Mapping[str, Any], *, options: Mapping[str, Any] | None = None) -> Path:

@@ -81,6 +81,13 @@ def simulated_point(index: int, temperature_K: float) -> PointData:
         pairs=pairs,
         truth=dict(true_values(light)),
         response_sigma_s=SIGMA_S,
+        background=dataclasses.replace(
+            pairs,
+            pairs=np.zeros((1, 640), dtype=np.uint64),
+            start_tags=np.array([200], dtype=np.int64),
+            stop_tags=np.array([300], dtype=np.int64),
+            duration_ps=np.array([10 * 10**12], dtype=np.int64),
+        ),
     )
 
 
@@ -91,7 +98,12 @@ def points() -> list[PointData]:
 
 @pytest.fixture(scope="module")
 def fits(points: list[PointData]) -> list[dict[str, Any]]:
-    return [fit_point(p.spectrum, p.pairs, response_sigma_s=p.response_sigma_s).to_dict() for p in points]
+    return [
+        fit_point(
+            p.spectrum, p.pairs, response_sigma_s=p.response_sigma_s, background_Hz=p.background_Hz
+        ).to_dict()
+        for p in points
+    ]
 
 
 @pytest.fixture
@@ -253,15 +265,30 @@ def test_options_are_kept_with_the_fits_that_they_made(
     assert "was made with lifetime_slow_s held at 7e-10" in call("1", "--data", str(data))[1]
 
 
-def test_the_joint_fit_of_a_point_agrees_with_the_truth(
+def test_the_joint_fit_of_a_point_agrees_with_the_truth_and_keeps_intervals_and_residuals(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call("1", "--data", str(data), "--joint", "--temperatures", ":100", as_json=True)
+    words = ("1", "--data", str(data), "--joint", "--intervals", "--temperatures", ":100", "--save")
+    said = call(*words, as_json=True)[1]
 
     (row,) = json.loads(capsys.readouterr().out)["points"]
     assert row["comparison"]["same"] is False
     for name in ("red_shift_eV", "coupled_fraction", "tau_fast_s", "tau_slow_s"):
         assert abs(row[name]["sigmas"]) < 3.0, name
+    results = {"shift_eV": "red_shift_eV", "fraction": "coupled_fraction", "lifetime_fast_s": "tau_fast_s"}
+    for name, result in results.items():
+        interval, value = row["intervals"][name], row[result]
+        assert interval["low"] < value["value"] == interval["value"] < interval["high"]
+        assert interval["high"] - interval["low"] == pytest.approx(2.0 * value["error"], rel=0.15)
+    assert "red-shift 1" in said and " meV (profile, 68 %)" in said and " % (profile, 68 %)" in said
+    kept = json.loads(Path(row["saved"]).read_text(encoding="utf-8"))
+    assert kept["intervals"] == row["intervals"] and kept["fit"]["joint"]["software"].startswith("labctl ")
+    # 256 pixels without those of the cosmic rays; pulls of mean square 1 +- 0.09.
+    pull = np.array(kept["residuals"]["spectrum"]["pull"])
+    assert pull.size == len(kept["residuals"]["spectrum"]["energy_eV"]) == 256
+    assert np.mean(pull**2) == pytest.approx(1.0, abs=0.35)
+    pull = np.array(kept["residuals"]["g2"]["pull"])
+    assert np.mean(pull**2) == pytest.approx(1.0, abs=4.0 * np.sqrt(2.0 / pull.size))
 
 
 def test_all_temperatures_in_one_fit_are_said_and_kept(
@@ -272,6 +299,7 @@ def test_all_temperatures_in_one_fit_are_said_and_kept(
     run = RunDirectory.open(data / next(p.name for p in data.iterdir() if p.is_dir()))
     sweep = json.loads(capsys.readouterr().out)["sweep"]
     assert run.read_sweep_fit() == sweep
+    assert sweep["background_Hz"] == [[20.0, 30.0], [20.0, 30.0]]
     assert "laws for lifetimes:" in said and "By the common laws" in said
     # Sample B: 3.35 ns at 300 K and 0.74 ns at 80 K make A_X = ln(3.35/0.741) / (1/80 - 1/300) = 164.6 K.
     at = sweep["estimates"]["names"].index("rate_constant_slow_K")

@@ -74,7 +74,6 @@ def test_parameters_of_the_common_laws_go_to_the_common_fit() -> None:
         (("--temperatures", "100:80"), "100 K is above 80 K"),
         (("--peaks", "0"), "1 to 4 peaks"),
         (("--dead-time-ns", "-1"), "0 to 1e6 ns"),
-        (("--joint", "--intervals"), "leave out --joint"),
         (("--joint", "--peaks", "1"), "two peaks"),
         (("--sweep", "--peaks", "3"), "two peaks"),
         (("--share", "all"), "goes with --sweep"),

@@ -13,7 +13,7 @@ from labctl.fitting.point import fit_point
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import GaussianData, PoissonCounts
 from labctl.fitting.sweep_fit import SweepFit, fit_sweep
-from labctl.fitting.sweep_start import SweepPoint
+from labctl.fitting.sweep_start import SweepPoint, alone
 from labctl.fitting.value import Value
 
 SIGMA = 57e-12
@@ -56,6 +56,33 @@ def test_joint_fit_agrees_with_the_prior_where_the_spectrum_is_sharp(bursts, cam
     assert joint.coupled_fraction.error <= 1.05 * apart.coupled_fraction.error
     again = JointFit.from_dict(json.loads(json.dumps(joint.to_dict(), allow_nan=False)))
     assert again.to_dict() == joint.to_dict()
+    for found in (joint.spectrum_residuals(spectrum), joint.g2_residuals(pairs)):
+        x, pull = found
+        assert np.all(np.diff(x) > 0.0) and x.size == pull.size
+        # A right model leaves pulls of mean square 1, known to sqrt(2/n).
+        assert np.mean(pull**2) == pytest.approx(1.0, abs=4.0 * np.sqrt(2.0 / pull.size))
+    np.testing.assert_array_equal(again.g2_residuals(pairs)[1], joint.g2_residuals(pairs)[1])
+    # Light added in one pixel of every frame stands out there, by extra/noise of the mean of 5 frames.
+    pixel = int(np.argmin(np.abs(spectrum.wavelength_nm - 620.0)))
+    more = spectrum.frames.copy()
+    more[:, pixel] += 60
+    energy, pull = joint.spectrum_residuals(dataclasses.replace(spectrum, frames=more))
+    assert energy[np.argmax(pull)] == pytest.approx(1239.841984 / spectrum.wavelength_nm[pixel])
+    noise = np.sqrt((np.maximum(spectrum.frames[:, pixel].mean() - 300.0, 0.0) / 2.0 + 9.0) * (1 / 5 + 1 / 3))
+    assert pull.max() > 60.0 / noise - 3.0
+
+
+def test_a_joint_fit_of_a_spectrum_that_peaks_do_not_describe_is_widened(bursts, camera):
+    _, spectrum, pairs = joint_data(bursts, camera, np.random.default_rng(9))
+    plain = fit_joint(spectrum, pairs, OPTIONS)
+    # Every other pixel 8 counts up: more scatter than the camera's noise, of no shape that peaks could take.
+    more = spectrum.frames + 8 * (np.arange(spectrum.wavelength_nm.size) % 2)
+    fit = fit_joint(dataclasses.replace(spectrum, frames=more), pairs, OPTIONS)
+    chi2 = fit.spectrum_goodness
+    assert chi2.p_value < 1e-3
+    assert any("errors were widened" in warning for warning in fit.warnings)
+    ratio = fit.red_shift_eV.error / plain.red_shift_eV.error
+    assert ratio == pytest.approx(np.sqrt(chi2.chi2 / chi2.dof), rel=0.1)
 
 
 def test_joint_fit_without_light_is_refused(bursts, camera):
@@ -121,6 +148,44 @@ def test_a_sweep_gives_the_laws_of_the_sample(sweep, shared):
         assert all(one.p_value > 1e-3 for one in fit.spectrum_goodness)
     again = SweepFit.from_dict(json.loads(json.dumps(fit.to_dict(), allow_nan=False)))
     assert again.to_dict() == fit.to_dict()
+
+
+def test_the_background_of_each_point_is_used(bursts):
+    """Half of the counts are stray light: untold, mu is half of what it is and lifetimes come out short."""
+    rng = np.random.default_rng(11)
+    points = []
+    for temperature, background in ((80.0, 5e5), (120.0, 3e5)):
+        emission = SAMPLE.emission(temperature)
+        pairs = bursts(
+            rng,
+            emission.weights,
+            emission.lifetimes_s,
+            mu=1.0,
+            xrays_per_s=5e5,
+            background_per_s=background,
+            dead=True,
+            duration_s=0.25,
+            n_blocks=20,
+            window_ps=12_000,
+            bin_ps=96,
+        )
+        share = Value(SAMPLE.coupled_fraction(temperature), 0.005)
+        points.append(SweepPoint(temperature, pairs, share, background_Hz=(background, background)))
+    fit = fit_sweep(points, OPTIONS)
+    assert fit.background_Hz == ((5e5, 5e5), (3e5, 3e5))
+    for temperature in (80.0, 120.0):
+        emission = SAMPLE.emission(temperature)
+        for which, component in (("fast", "coupled"), ("slow", "uncoupled")):
+            true = emission.component(component).lifetime_s
+            assert fit.lifetime_s(which, temperature).agrees_with(true, sigmas=3.5)
+    untold = fit_sweep([dataclasses.replace(point, background_Hz=None) for point in points], OPTIONS)
+    assert untold.lifetime_s("fast", 80.0).value < 0.9 * 0.24e-9
+    # Starts that were fitted without it do not decide.
+    starts = [
+        alone(dataclasses.replace(p, background_Hz=None), OPTIONS, "lifetimes", "gaussian") for p in points
+    ]
+    again = fit_sweep(points, OPTIONS, starts=starts)
+    assert again.lifetime_s("fast", 80.0).value == pytest.approx(fit.lifetime_s("fast", 80.0).value, rel=1e-4)
 
 
 def test_sharing_the_law_sharpens_the_lifetimes(sweep):
