@@ -64,6 +64,12 @@ class Bench:
         self.taggers.append(tagger)
         return tagger
 
+    @staticmethod
+    def record(
+        tagger: SwabianTimeTagger, duration_s: float = 3.0, channels: Any = (1, 2), **more: Any
+    ) -> Any:
+        return list(tagger.stream(channels, duration_s, **more))
+
 
 @pytest.fixture
 def make_bench() -> Iterator[Any]:
