@@ -208,7 +208,8 @@ def joined(apart: PointFit, joint: JointFit) -> PointFit:
 
 def _part(estimates: Estimates, names: tuple[str, ...]) -> Estimates:
     index = [estimates.names.index(name) for name in names]
-    return Estimates(names, estimates.values[index], estimates.covariance[np.ix_(index, index)])
+    dof = None if estimates.dof is None else estimates.dof[index]
+    return Estimates(names, estimates.values[index], estimates.covariance[np.ix_(index, index)], dof)
 
 
 def residual_fields(

@@ -27,15 +27,18 @@ class Estimates:
     Args:
         names: With units.
         values: Shape (p,).
-        covariance: Shape (p, p); zero for fixed parameters.
+        covariance: Shape (p, p); zero for fixed parameters. The roots of its diagonal are half widths of
+            68.3 % intervals: where errors were measured on few time blocks it is wider by Student's t.
+        dof: Degrees of freedom of each error (p,); None where all are known.
     """
 
     names: tuple[str, ...]
     values: Array
     covariance: Array
+    dof: Array | None = None
 
     def value(self, name: str) -> Value:
-        """One parameter with its error.
+        """One parameter with its error, half the width of its 68.3 % interval.
 
         Raises:
             KeyError: no such parameter.
@@ -44,7 +47,8 @@ class Estimates:
             raise KeyError(name)
         index = self.names.index(name)
         variance = float(self.covariance[index, index])
-        return Value(float(self.values[index]), math.sqrt(max(variance, 0.0)))
+        dof = math.inf if self.dof is None else float(self.dof[index])
+        return Value(float(self.values[index]), math.sqrt(max(variance, 0.0)), dof)
 
     def __getitem__(self, name: str) -> float:
         """The bare number, for model curves."""
@@ -75,19 +79,24 @@ class Estimates:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
+        fields: dict[str, Any] = {
             "names": list(self.names),
             "values": self.values.tolist(),
             "covariance": self.covariance.tolist(),
         }
+        if self.dof is not None:
+            fields["dof"] = [float(dof) if math.isfinite(dof) else None for dof in self.dof]
+        return fields
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> Estimates:
-        """Back from :meth:`to_dict`."""
+        """Back from :meth:`to_dict`; fits of earlier versions have no degrees of freedom."""
+        dof = fields.get("dof")
         return Estimates(
             tuple(fields["names"]),
             np.array(fields["values"], dtype=np.float64),
             np.array(fields["covariance"], dtype=np.float64),
+            None if dof is None else np.array([math.inf if one is None else one for one in dof]),
         )
 
 
@@ -179,44 +188,6 @@ def covariance_or_refuse(solution: Solution, what: str, score_scatter: Array | N
     except np.linalg.LinAlgError as problem:
         raise FitRefused(f"{what}: {problem}; fix or pin a parameter, or take more data") from None
     return covariance
-
-
-def burst_covariance(
-    solution: Solution,
-    what: str,
-    score_scatter: Array,
-    *,
-    n_blocks: int,
-    fano: float,
-    counted: Array | None = None,
-) -> Array:
-    """Covariance from counting and from the scatter between time blocks, each weighted by what it is worth.
-
-    The scatter of M blocks knows a variance to sqrt(2/M), 28 % for 25 blocks; counting is exact for dim
-    bursts and wrong by up to the Fano factor for bright ones. Dim bursts and few blocks: mostly counting;
-    bright bursts or many blocks: mostly scatter. Where the scatter exceeds counting by more than 3 of its own
-    errors (drifts, blinking) it is used alone.
-
-    Args:
-        solution: The fit.
-        what: Its name, for the refusal.
-        score_scatter: Covariance of the score from the scatter between blocks (p, p).
-        n_blocks: Number of blocks.
-        fano: Variance of the pairs in the peak relative to counting.
-        counted: Covariance of the score from counting (p, p) where it is not the information.
-
-    Raises:
-        FitRefused: the data do not determine the parameters.
-    """
-    plain = covariance_or_refuse(solution, what, counted)
-    scatter = covariance_or_refuse(solution, what, score_scatter)
-    noise = 2.0 / n_blocks
-    doubt = 0.1**2 + (0.5 * (fano - 1.0)) ** 2
-    weight = doubt / (doubt + noise)
-    variance, expected = np.diag(scatter), np.diag(plain)
-    if np.any(variance > expected * (1.0 + 3.0 * math.sqrt(noise))):
-        weight = 1.0
-    return weight * scatter + (1.0 - weight) * plain
 
 
 def bound_warnings(solution: Solution) -> tuple[str, ...]:

@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.fitting.blinding import Blinding
+from labctl.fitting.burst_scatter import burst_covariance, pair_scatter
 from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.estimates import (
     Estimates,
     bound_warnings,
-    burst_covariance,
-    covariance_or_refuse,
     poisson_goodness,
     require_converged,
 )
@@ -215,44 +214,39 @@ def _result(
     what = f"g2 with {n} lifetime{'s' if n > 1 else ''}"
     require_converged(solution, what)
     model = PairModel(histogram.edges_s, histogram.accidentals, n, options.form, blinding)
-    parts = model.parts(solution.values)
-    scatter = histogram.scatter(parts, solution.jacobian)
-    counted = None if blinding is None else histogram.counted(parts, solution.jacobian)
-    fano = _fano(histogram, options, blinding, solution)
+    mu = _mu(histogram, options, blinding, float(solution.values[1]))
+    scatter = pair_scatter(histogram, model, solution.values, solution.jacobian, mu)
+    covariance, dof = burst_covariance(solution, what, [scatter])
     warnings = list(bound_warnings(solution))
-    if scatter is not None:
-        n_blocks = histogram.blocks.n_blocks
-        covariance = burst_covariance(solution, what, scatter, n_blocks=n_blocks, fano=fano, counted=counted)
-    else:
-        covariance = covariance_or_refuse(solution, what, counted) * fano
+    if scatter.measured is None:
         warnings.append(
             f"{histogram.blocks.pairs.shape[0]} time blocks are too few for errors from their scatter "
-            f"({MIN_BLOCKS} asked for): counting errors times 1 + mu were used"
+            f"({MIN_BLOCKS} asked for): errors are those of bursts with a Poisson number of photons"
         )
     shift = NOTHING_HIDDEN
     if n == 1 and options.hidden.value + options.hidden.error > 0.0:
         shift = _hidden_shift(histogram, options, solution, blinding)
     if n == 2:
         covariance = lopsided_covariance(model, PoissonCounts(histogram.counts), solution, covariance)
-    estimates = Estimates(solution.names, solution.values, covariance)
-    mu = _mu_value(histogram, options, blinding, estimates.value("contrast_s"))
+    estimates = Estimates(solution.names, solution.values, covariance, dof)
+    brightness = _mu_value(histogram, options, blinding, estimates.value("contrast_s"))
     goodness = poisson_goodness(histogram.counts, solution.model, int(solution.free.sum()))
     if goodness.p_value < 1e-3 and goodness.chi2 > goodness.dof:
         warnings.append(
             f"model does not describe the histogram (chi2 {goodness.chi2:.0f} for {goodness.dof}): "
             "errors hold for a right model only"
         )
-    mu_model = 0.0 if blinding is None else mu.value
-    warnings += limit_warnings(estimates, histogram, options, n, mu, mu_model)
+    mu_model = 0.0 if blinding is None else brightness.value
+    warnings += limit_warnings(estimates, histogram, options, n, brightness, mu_model)
     return G2Fit(
         n_lifetimes=n,
         form=options.form,
         estimates=estimates,
         goodness=goodness,
         bic_gain=gain if math.isfinite(gain) else 0.0,
-        mu=mu,
+        mu=brightness,
         mu_model=mu_model,
-        fano=fano,
+        fano=_fano(histogram, options, blinding, solution),
         bin_s=histogram.bin_s,
         at_bound=solution.at_bound,
         warnings=(*warnings, *estimates.degenerate_pairs()),
@@ -266,7 +260,7 @@ def _mu_value(histogram: Histogram, options: G2Options, blinding: Blinding | Non
     best = _mu(histogram, options, blinding, contrast.value)
     step = 1e-4 * contrast.value
     slope = (_mu(histogram, options, blinding, contrast.value + step) - best) / step if step > 0.0 else 0.0
-    return Value(best, slope * contrast.error)
+    return Value(best, slope * contrast.error, contrast.dof)
 
 
 def _hidden_shift(

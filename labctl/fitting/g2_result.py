@@ -68,7 +68,7 @@ class G2Fit:
         """Lifetime of the uncoupled light; with one lifetime that one, with what may be hidden in it."""
         fitted = self.estimates.value("lifetime_slow_s" if self.n_lifetimes == 2 else "lifetime_s")
         shift = self.hidden_shift_s
-        return Value(fitted.value + shift.value, math.hypot(fitted.error, shift.error))
+        return Value(fitted.value + shift.value, math.hypot(fitted.error, shift.error), fitted.dof)
 
     def curve(self, lag_ps: Array) -> Array:
         """The fitted g2 at lags in ps, normalised by the count rates, through the timing response."""

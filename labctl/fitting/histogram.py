@@ -9,6 +9,7 @@ from labctl.fitting.blinding import Blinding
 from labctl.fitting.pair_model import PairParts
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import PoissonCounts, Solution
+from labctl.fitting.student import scatter_of_blocks
 from labctl.photons.g2 import PairBlocks
 
 Array = NDArray[np.float64]
@@ -93,8 +94,7 @@ class Histogram:
         pairs = self.blocks
         crossing = pairs.pair_rate() * pairs.duration_ps
         usable = crossing > 0.0
-        n = int(usable.sum())
-        if n < MIN_BLOCKS:
+        if int(usable.sum()) < MIN_BLOCKS:
             return None
         starts, stops = (tags[usable].astype(np.float64) for tags in (pairs.start_tags, pairs.stop_tags))
         accidental, burst = crossing[usable], np.sqrt(starts * stops)
@@ -103,7 +103,12 @@ class Histogram:
         expected += np.outer(burst / burst.sum(), parts.peak)
         expected += np.outer(skew, parts.skew)
         scores = ((pairs.pairs[usable] - expected) / (parts.accidental + parts.peak)) @ jacobian
-        return np.asarray(scores.T @ scores * (n / (n - 1.0)))
+        return np.asarray(scores.T @ scores * scatter_of_blocks(burst)[0])
+
+    def scatter_dof(self) -> float:
+        """Degrees of freedom of :meth:`scatter`; the number of blocks less one where they are equal."""
+        pairs = self.blocks
+        return scatter_of_blocks(np.sqrt(pairs.start_tags.astype(np.float64) * pairs.stop_tags))[1]
 
     def counted(self, parts: PairParts, jacobian: Array) -> Array:
         """Covariance of the score from counting first photons, (p, p): at most one pair per burst.

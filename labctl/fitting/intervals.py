@@ -10,6 +10,7 @@ that of the likelihood averaged over what may be hidden, so that it holds what t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.burst_scatter import burst_covariance, pair_scatter
 from labctl.fitting.constraints import Constraint
 from labctl.fitting.g2_fit import G2Options, g2_parameters
 from labctl.fitting.g2_result import G2Fit
@@ -24,11 +26,11 @@ from labctl.fitting.hidden import hidden_interval, hidden_shifts
 from labctl.fitting.histogram import Histogram
 from labctl.fitting.joint_fit import JointFit
 from labctl.fitting.joint_model import JointProblem
-from labctl.fitting.pair_errors import pair_covariance
 from labctl.fitting.pair_model import PairModel
 from labctl.fitting.profile import Interval
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import Model, Parameter, PoissonCounts, Solution, Statistic, solve
+from labctl.fitting.student import reach
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData
 
@@ -160,17 +162,9 @@ def g2_intervals(
     model = PairModel(histogram.edges_s, histogram.accidentals, fit.n_lifetimes, fit.form, fit.blinding)
     statistic = PoissonCounts(histogram.counts)
     solution = solve(model, statistic, parameters)
-    parts = model.parts(solution.values)
-    covariance, _ = pair_covariance(
-        solution,
-        "profile likelihood",
-        histogram,
-        parts,
-        solution.jacobian,
-        blinding=fit.blinding,
-        fano=fit.fano,
-    )
-    found = _intervals(model, statistic, solution, covariance, names, rise)
+    scatter = pair_scatter(histogram, model, solution.values, solution.jacobian, fit.mu.value)
+    errors = burst_covariance(solution, "profile likelihood", [scatter])
+    found = _intervals(model, statistic, solution, errors, names, rise)
     spread = fit.hidden_shift_s.value != 0.0 or fit.hidden_shift_s.error > 0.0
     if spread and fit.n_lifetimes == 1 and "lifetime_s" in found:
         two = PairModel(histogram.edges_s, histogram.accidentals, 2, fit.form, fit.blinding)
@@ -205,26 +199,31 @@ def joint_intervals(
     problem = JointProblem(spectrum, pairs, options, fit.line_shape, constraints)
     parameters = [p if p.fixed else p.at(fit.estimates[p.name]) for p in problem.parameters]
     solution = solve(problem.model, problem.statistic, parameters)
-    covariance, _ = problem.covariance(solution)
-    return _intervals(problem.model, problem.statistic, solution, covariance, names, rise)
+    errors = problem.covariance(solution)[:2]
+    return _intervals(problem.model, problem.statistic, solution, errors, names, rise)
 
 
 def _intervals(
     model: Model,
     statistic: Statistic,
     solution: Solution,
-    covariance: Array,
+    errors: tuple[Array, Array],
     names: Sequence[str],
     rise: float,
 ) -> dict[str, Interval]:
-    """MINOS from a converged fit, the rise scaled to the covariance that the data really have."""
+    """MINOS from a converged fit, the rise scaled to the variances that the data really have.
+
+    ``errors`` are these with their degrees of freedom: 95 % reach further by Student's t where they are few.
+    """
     free = {p.name for p in solution.parameters if not p.fixed}
     for name in names:
         if name not in free:
             raise FitRefused(f"{name} is not a free parameter of this fit: it has no interval")
     plain = solution.covariance()
+    variance, dof = np.diag(errors[0]), errors[1]
+    stretch = np.square(reach(dof, math.erf(math.sqrt(0.5 * rise))) / reach(dof))
     index = [solution.names.index(name) for name in names]
-    rises = [rise * float(covariance[i, i]) / max(float(plain[i, i]), 1e-300) for i in index]
+    rises = [float(stretch[i] * variance[i]) / max(float(plain[i, i]), 1e-300) for i in index]
     best = [
         p if p.fixed else replace(p, start=float(v))
         for p, v in zip(solution.parameters, solution.values, strict=True)

@@ -192,12 +192,12 @@ def fit_joint(
 def _result(problem: JointProblem, solution: Solution) -> JointFit:
     """Errors of all parameters, goodness of both parts."""
     require_converged(solution, WHAT)
-    covariance, by_scatter = problem.covariance(solution)
+    covariance, dof, by_scatter = problem.covariance(solution)
     warnings = list(bound_warnings(solution))
     if not by_scatter:
-        warnings.append(f"fewer than {MIN_BLOCKS} time blocks: errors from counting only")
+        warnings.append(f"fewer than {MIN_BLOCKS} time blocks: errors are those of Poisson bursts")
     covariance = lopsided_covariance(problem.model, problem.statistic, solution, covariance)
-    estimates = Estimates(solution.names, solution.values, covariance)
+    estimates = Estimates(solution.names, solution.values, covariance, dof)
     pixels, pairs = problem.statistic.split(solution.model)
     measured = problem.pixels.measured
     variance = solution.variance[: pixels.size] / problem.pixels.widening

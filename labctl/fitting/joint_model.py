@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.burst_scatter import burst_covariance, pair_scatter
 from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.g2_fit import G2Options, fit_g2
 from labctl.fitting.g2_result import G2Fit
 from labctl.fitting.histogram import Histogram
 from labctl.fitting.lines import LineShape
 from labctl.fitting.mixed import MixedData
-from labctl.fitting.pair_errors import pair_covariance
-from labctl.fitting.pair_model import TWO_LIFETIMES, PairModel, PairParts
+from labctl.fitting.pair_model import TWO_LIFETIMES, PairModel
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import Model, Parameter, PoissonCounts, Solution, solve
 from labctl.fitting.spectrum_fit import SpectrumOptions, fit_spectrum
@@ -100,28 +100,18 @@ class JointProblem:
         """The joint fit from the two fits apart, converged or not."""
         return solve(self.model, self.statistic, self.parameters)
 
-    def pair_parts(self, solution: Solution) -> PairParts:
-        """Where the fitted pairs come from."""
-        return self.pair_model.parts(solution.values[self._pair_index])
-
-    def covariance(self, solution: Solution) -> tuple[Array, bool]:
-        """Covariance with the pairs' scatter between blocks, and whether there were blocks enough for it.
+    def covariance(self, solution: Solution) -> tuple[Array, Array, bool]:
+        """Covariance and its degrees of freedom (p,), and whether there were blocks enough to scatter.
 
         Raises:
             FitRefused: the data do not determine the parameters.
         """
         n = self.pixels.measured.energy_eV.size
         light, by_pairs = solution.jacobian[:n], solution.jacobian[n:]
-        return pair_covariance(
-            solution,
-            WHAT,
-            self.histogram,
-            self.pair_parts(solution),
-            by_pairs,
-            blinding=self.start.blinding,
-            fano=self.start.fano,
-            beside=(light / solution.variance[:n, None]).T @ light,
-        )
+        theta = solution.values[self._pair_index]
+        scatter = pair_scatter(self.histogram, self.pair_model, theta, by_pairs, self.start.mu.value)
+        known = (light / solution.variance[:n, None]).T @ light
+        return *burst_covariance(solution, WHAT, [scatter], known), scatter.measured is not None
 
 
 def _with_fraction(options: G2Options, share: Value) -> G2Options:

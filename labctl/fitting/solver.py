@@ -168,17 +168,23 @@ class Solution:
         Raises:
             np.linalg.LinAlgError: the information is singular: the data do not determine the parameters.
         """
+        result = self.influence()
+        if score_scatter is not None:
+            result = result @ (score_scatter + np.diag(self.prior_information)) @ result
+        for index in np.flatnonzero(self.on_bound):
+            result[index, index] = self._one_sided_error(int(index)) ** 2
+        return result
+
+    def influence(self) -> Array:
+        """What a unit of score moves each parameter by, H^-1 (p, p); 0 for those fixed or on a bound.
+
+        Raises:
+            np.linalg.LinAlgError: the information is singular.
+        """
         result = np.zeros_like(self.information)
         inside = np.flatnonzero(self.free & ~self.on_bound)
         if inside.size:
-            inverse = inverse_information(self.information[np.ix_(inside, inside)])
-            if score_scatter is not None:
-                middle = score_scatter[np.ix_(inside, inside)] + np.diag(self.prior_information[inside])
-                result[np.ix_(inside, inside)] = inverse @ middle @ inverse
-            else:
-                result[np.ix_(inside, inside)] = inverse
-        for index in np.flatnonzero(self.on_bound):
-            result[index, index] = self._one_sided_error(int(index)) ** 2
+            result[np.ix_(inside, inside)] = inverse_information(self.information[np.ix_(inside, inside)])
         return result
 
     def _one_sided_error(self, index: int) -> float:

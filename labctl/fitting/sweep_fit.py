@@ -22,12 +22,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.burst_scatter import PairScatter, burst_covariance, pair_scatter
 from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.estimates import (
     Estimates,
     Goodness,
     bound_warnings,
-    burst_covariance,
     chi2_goodness,
     poisson_goodness,
     require_converged,
@@ -343,36 +343,32 @@ class _Sweep:
     def result(self, solution: Solution) -> SweepFit:
         """Covariance with the scatter between time blocks of every point."""
         require_converged(solution, "sweep")
-        total = np.zeros_like(solution.information)
+        known = np.zeros_like(solution.information)
         warnings = list(bound_warnings(solution))
         goodness: list[Goodness | None] = [None] * len(self.points)
         spectrum_goodness: list[Goodness | None] = [None] * len(self.points)
-        fanos, blocks = [1.0], []
+        scatters: list[PairScatter] = []
         find = self.parameters.local(solution.values)
         for number, block in enumerate(self.blocks):
             rows, i = self.model.rows(number), block.point
             model, jacobian = solution.model[rows], solution.jacobian[rows]
             variance = solution.variance[rows]
             if not isinstance(block.model, PairModel):
-                total += jacobian.T @ (jacobian / variance[:, None])
+                known += jacobian.T @ (jacobian / variance[:, None])
                 if i in self.pixels and self.shared == "all":
                     plain = variance / self.pixels[i].widening
                     spectrum_goodness[i] = chi2_goodness(block.statistic.data, model, plain, 4)
                 continue
             histogram, start = self.histograms[i], self.starts[i].pairs
-            fano = start.fano if start is not None else 1.0
             local = np.array([find(name, i)[0] for name in block.names])
-            scatter = histogram.scatter(block.model.parts(local), jacobian)
-            if scatter is None:
+            mu = start.mu.value if start is not None else 0.0
+            scatters.append(pair_scatter(histogram, block.model, local, jacobian, mu))
+            if scatters[-1].measured is None:
                 warnings.append(f"point at {self.temperature[i]:g} K has fewer than {MIN_BLOCKS} time blocks")
-                scatter = jacobian.T @ (jacobian / model[:, None]) * fano
-            total += scatter
-            fanos.append(fano)
-            blocks.append(max(histogram.blocks.n_blocks, MIN_BLOCKS))
             goodness[i] = poisson_goodness(histogram.counts, model, 3)
-        covariance = burst_covariance(solution, "sweep", total, n_blocks=min(blocks), fano=max(fanos))
+        covariance, dof = burst_covariance(solution, "sweep", scatters, known)
         warnings += self._misfits("histograms", goodness) + self._misfits("spectra", spectrum_goodness)
-        estimates = Estimates(solution.names, solution.values, covariance)
+        estimates = Estimates(solution.names, solution.values, covariance, dof)
         return SweepFit(
             self.shared,
             estimates,

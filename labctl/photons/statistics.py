@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.fitting.student import reach, scatter_of_blocks
 from labctl.photons.g2 import PairBlocks
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ class BurstBrightness:
     Attributes:
         start, stop: mu of the detectors; without a known background times the share of the *other* detector's
             counts that is signal.
-        start_error, stop_error: Standard errors from the scatter between blocks (from counting where
-            there are fewer than 20 blocks).
+        start_error, stop_error: Half widths of 68.3 % intervals, from the scatter between blocks (from
+            counting where there are fewer than 20 blocks).
         fano: Variance of the peak's area relative to Poisson counting, (1 + mu)^2.
         area_ps: Integral of g2 - 1 over the peak.
-        area_error_ps: Its standard error.
+        area_error_ps: Its error.
     """
 
     start: float
@@ -121,9 +122,9 @@ def burst_brightness(
 
 
 def pair_ratio_error(blocks: PairBlocks, inside: NDArray[np.bool_], wanted: float) -> float:
-    """Standard error of the pairs in some bins over ``wanted``.
+    """Error of the pairs in some bins over ``wanted``, half the width of the 68.3 % interval.
 
-    From the scatter between blocks if there are 20 of them, else from counting.
+    From the scatter between blocks if there are 20 of them (with Student's t of so many), else from counting.
 
     Args:
         blocks: Histograms.
@@ -137,8 +138,8 @@ def pair_ratio_error(blocks: PairBlocks, inside: NDArray[np.bool_], wanted: floa
     share = wanted * rate / rate.sum()
     ratio = float(counted.sum()) / wanted
     residual = counted - ratio * share
-    n = blocks.n_blocks
-    return math.sqrt(n / (n - 1) * float((residual**2).sum())) / wanted
+    factor, dof = scatter_of_blocks(share)
+    return float(reach(dof)) * math.sqrt(factor * float((residual**2).sum())) / wanted
 
 
 @dataclass(frozen=True)

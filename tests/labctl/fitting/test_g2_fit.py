@@ -73,7 +73,7 @@ def test_a_profile_that_finds_no_end_widens_the_fast_lifetime_only(bursts, monke
     record = bursts(
         np.random.default_rng(0), (0.05, 0.95), (0.4e-9, 2.32e-9), xrays_per_s=1e6, mu=0.03, window_ps=40_960
     )
-    monkeypatch.setattr(profile, "profile_interval", lambda *_, **__: profile.Interval(None, None))
+    monkeypatch.setattr(profile, "profile_interval", lambda *_, **__: profile.Interval(None, None, 1e-9))
     fit = fit_g2(record, options)
     assert fit.tau_fast_s.error >= 0.99 * fit.tau_fast_s.value
     assert fit.tau_slow_s.error < 0.1 * fit.tau_slow_s.value

@@ -13,6 +13,7 @@ from labctl.photons.g2 import PairBlocks
 from labctl.photons.reanalysis import Request, correlate
 from labctl.photons.statistics import (
     burst_brightness,
+    pair_ratio_error,
     rate_record,
 )
 
@@ -136,3 +137,18 @@ def test_a_peak_outside_the_window_is_refused() -> None:
     blocks = bursts(0.1, 1000, 1, 0.0, seed=1)
     with pytest.raises(ValueError, match="does not fit"):
         burst_brightness(blocks, 200_000)
+
+
+def test_errors_from_few_blocks_of_unequal_length_hold_what_they_say() -> None:
+    """Poisson pairs in 20 blocks, one five times as long as the others, drawn 4000 times."""
+    live = np.r_[np.full(19, 10**12), 5 * 10**12]
+    tags = 1000 * live // 10**12
+    generator = np.random.Generator(np.random.PCG64(5))
+    inside = np.array([True, False])
+    wanted, held, n = 200.0 * tags.sum() / 1000, 0, 4000
+    for counts in generator.poisson(0.2 * tags, (n, len(tags))):
+        pairs = np.stack([counts, counts], 1).astype(np.uint64)
+        error = pair_ratio_error(PairBlocks(5, 5, pairs, tags, tags, live), inside, wanted)
+        held += abs(counts.sum() / wanted - 1.0) < error
+    # 68.27 % within 3.5 standard errors of a share from 4000 draws; without Student's t 66.7.
+    assert held / n == pytest.approx(0.6827, abs=0.026)
