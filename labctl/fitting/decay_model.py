@@ -99,8 +99,15 @@ def in_bins(x: Array, lifetime_s: float, sigma_s: float, response: Array | None 
         tail = np.where(x >= 0.0, np.exp(-np.maximum(x, 0.0) / T), 0.0)
         cumulative, gauss = np.where(x >= 0.0, 1.0 - tail, 0.0), np.zeros_like(x)
     else:
-        tail = exponential(x, T, s)
-        cumulative = normal_step(x, s) - tail
+        # Only about the rise are error functions needed: elsewhere they are 0 or 1 to 1e-18.
+        late = _RISE_OVER * s + s**2 / T
+        near = (x > -_RISE_OVER * s) & (x < late)
+        after = x >= late
+        tail = np.where(after, np.exp(0.5 * (s / T) ** 2 - np.maximum(x, late) / T), 0.0)
+        tail[near] = exponential(x[near], T, s)
+        cumulative = np.where(after, 1.0, 0.0)
+        cumulative[near] = normal_step(x[near], s)
+        cumulative -= tail
         gauss = np.exp(-0.5 * np.square(x / s)) / (s * math.sqrt(2.0 * math.pi))
     by_lifetime = -tail * (x / T**2 - s**2 / T**3) - gauss * s**2 / T**2
     by_sigma = -tail * s / T**2 + gauss * s / T
