@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from labctl.fitting.constraints import Constraint, constrained
 from labctl.fitting.estimates import (
     Estimates,
+    Goodness,
     bound_warnings,
     chi2_goodness,
     covariance_or_refuse,
@@ -28,8 +29,9 @@ from labctl.fitting.estimates import (
 from labctl.fitting.lines import LineShape
 from labctl.fitting.refusal import FitRefused
 from labctl.fitting.solver import MAX_STEPS, GaussianData, Parameter, Solution, solve
+from labctl.fitting.spectrum_hits import without_hits
 from labctl.fitting.spectrum_model import line_list, parameter_names, spectrum_model, suffix
-from labctl.fitting.spectrum_result import SpectrumFit, widening
+from labctl.fitting.spectrum_result import SpectrumFit, ranges_left_out, widening
 from labctl.fitting.spectrum_start import first_guesses, one_more_peak
 from labctl.spectra.frames import SpectrumData
 from labctl.spectra.reduction import EnergySpectrum, Spectrum, reduce_frames, to_energy
@@ -78,7 +80,7 @@ def fit_spectrum(data: SpectrumData | Spectrum, options: SpectrumOptions | None 
     how = options or SpectrumOptions()
     spectrum = reduce_frames(data) if isinstance(data, SpectrumData) else data
     notes = list(spectrum.notes)
-    measured = to_energy(spectrum)
+    measured = whole = to_energy(spectrum)
     _require_light(measured, how)
     fits = _fit_each(measured, how)
     best = fits[how.n_peaks] if how.n_peaks else min(fits.values(), key=lambda fit: _bic(fit, measured))
@@ -86,12 +88,24 @@ def fit_spectrum(data: SpectrumData | Spectrum, options: SpectrumOptions | None 
     if dropped:
         notes.append(f"{dropped} pixels far above the fit left out as cosmic rays")
         fits = _fit_each(measured, how)
+    if spectrum.n_frames == 1:
+        clean = without_hits(
+            measured,
+            fits,
+            how.line_shape,
+            _narrowest_eV(measured),
+            lambda less: _fit_each(less, how),
+            lambda less, fit: widening(_goodness(less, fit)) == 1.0,
+        )
+        measured, fits = clean.measured, clean.fits
+        notes += clean.notes
     _require_peak(fits[1], measured)
     chosen = how.n_peaks or _choose(fits, measured)
     gain = _bic(fits[1], measured) - _bic(fits[2], measured) if 2 in fits else 0.0
     hidden, error = _hidden_fraction(fits[2]) if chosen == 1 and 2 in fits else (0.0, 0.0)
     fit = _result(measured, fits[chosen], chosen, how.line_shape, (gain, hidden), tuple(notes))
-    return replace(fit, corrected=spectrum.corrected, hidden_error=error)
+    gone = ranges_left_out(whole.energy_eV, measured.energy_eV)
+    return replace(fit, corrected=spectrum.corrected, hidden_error=error, left_out_eV=gone)
 
 
 def _require_light(measured: EnergySpectrum, how: SpectrumOptions) -> None:
@@ -126,8 +140,7 @@ def spectrum_parameters(
     """Parameters in the order of ``parameter_names`` with the usual bounds and the asked-for constraints."""
     energy = measured.energy_eV
     low, high = float(energy[0]), float(energy[-1])
-    # Nothing at 80 K or above is narrower; a noise spike is.
-    narrowest = max(2.0 * float(np.median(measured.pixel_eV)), _NARROWEST_EV)
+    narrowest = _narrowest_eV(measured)
     widest = 0.5 * (high - low)
     bounds = {
         "counts": (0.0, math.inf),
@@ -146,6 +159,16 @@ def spectrum_parameters(
         lower, upper = bounds[stem]
         parameters.append(Parameter(name, min(max(float(start), lower), upper), lower, upper))
     return constrained(parameters, how.constraints)
+
+
+def _narrowest_eV(measured: EnergySpectrum) -> float:
+    """Least standard deviation of a line: nothing at 80 K or above is narrower; a noise spike is."""
+    return max(2.0 * float(np.median(measured.pixel_eV)), _NARROWEST_EV)
+
+
+def _goodness(measured: EnergySpectrum, solution: Solution) -> Goodness:
+    free = int(solution.free.sum())
+    return chi2_goodness(measured.counts_per_eV, solution.model, solution.variance, free)
 
 
 def _fit_each(measured: EnergySpectrum, how: SpectrumOptions) -> dict[int, Solution]:
@@ -248,9 +271,7 @@ def _result(
     what = f"spectrum with {n_peaks} peaks"
     require_converged(solution, what)
     covariance = covariance_or_refuse(solution, what)
-    goodness = chi2_goodness(
-        measured.counts_per_eV, solution.model, solution.variance, int(solution.free.sum())
-    )
+    goodness = _goodness(measured, solution)
     warnings = [*notes, *bound_warnings(solution)]
     wider = widening(goodness)
     if wider > 1.0:

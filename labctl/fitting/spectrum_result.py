@@ -174,3 +174,10 @@ def outside(energy_eV: Array, ranges_eV: tuple[tuple[float, float], ...]) -> NDA
     for low, high in ranges_eV:
         keep &= (energy_eV < low) | (energy_eV > high)
     return keep
+
+
+def ranges_left_out(every_eV: Array, kept_eV: Array) -> tuple[tuple[float, float], ...]:
+    """Ranges of neighbouring energies that are in the one and not in the other, both rising."""
+    gone = np.flatnonzero(~np.isin(every_eV, kept_eV))
+    runs = np.split(gone, np.flatnonzero(np.diff(gone) > 1) + 1) if gone.size else []
+    return tuple((float(every_eV[run[0]]), float(every_eV[run[-1]])) for run in runs)

@@ -13,6 +13,7 @@ from labctl.fitting.refusal import FitRefused
 from labctl.fitting.spectrum_fit import SpectrumOptions, fit_spectrum
 from labctl.fitting.spectrum_model import parameter_names, spectrum_model
 from labctl.fitting.spectrum_result import SpectrumFit
+from labctl.fitting.sweep_pixels import pixels
 from labctl.fitting.value import Value
 from labctl.spectra.frames import SpectrumData
 from simulators.kymera import BLAZED_GRATINGS
@@ -95,6 +96,61 @@ def test_a_cosmic_ray_on_the_peak_of_a_single_frame(camera):
     fit = fit_spectrum(data)
     assert fit.coupled_fraction.agrees_with(0.77, sigmas=3.5)
     assert fit.goodness.p_value > 1e-3
+
+
+def struck(camera, rng, emission, pixels, electrons):
+    """One frame with a hit of so many pixels on the flank of the uncoupled peak."""
+    data = camera(rng, emission, electrons=1e5, n_frames=1, cosmic=False)
+    first = int(np.argmin(np.abs(data.wavelength_nm - 503.0)))
+    # Two electrons make a count.
+    data.frames[0, first : first + pixels] += rng.poisson(electrons / pixels, pixels) // 2
+    return data, 1239.841984 / data.wavelength_nm[first + pixels // 2]
+
+
+def test_a_hit_of_several_pixels_on_the_peak_of_a_single_frame(camera):
+    """150 electrons on each of 6 pixels with about 1000 of light: no pixel of them is far above the fit."""
+    emission = load_sample("xray-A").emission(80.0)
+    rng = np.random.default_rng(15)
+    for _ in range(4):
+        data, at_eV = struck(camera, rng, emission, 6, 900.0)
+        fit = fit_spectrum(data)
+        assert any("left out as a cosmic ray" in warning for warning in fit.warnings)
+        ((low, high),) = fit.left_out_eV
+        assert low < at_eV < high
+        assert fit.coupled_fraction.agrees_with(0.77, sigmas=3.5)
+        assert fit.red_shift_eV.agrees_with(0.32, sigmas=3.5)
+        assert fit.goodness.p_value > 1e-3
+        energy, pull = fit.residuals(data)
+        assert 6 <= 1024 - energy.size <= 16 and pull.max() < 6.0
+        # A fit of these and other data leaves out the same pixels.
+        assert np.all(np.isin(pixels(data, fit).measured.energy_eV, energy))
+        assert SpectrumFit.from_dict(fit.to_dict()).left_out_eV == fit.left_out_eV
+
+
+def test_a_hit_as_wide_as_a_narrow_line_is_named_and_stays(camera):
+    emission = load_sample("xray-A").emission(80.0)
+    data, at_eV = struck(camera, np.random.default_rng(16), emission, 12, 1300.0)
+    fit = fit_spectrum(data)
+    (said,) = [warning for warning in fit.warnings if "or a narrow line" in warning]
+    assert "take several frames" in said
+    assert float(said.split(" at ")[1].split(" eV")[0]) == pytest.approx(at_eV, abs=0.01)
+    assert fit.left_out_eV == ()
+
+
+def test_a_hit_does_not_pass_for_a_second_peak(camera):
+    emission = load_sample("xray-B").emission(300.0)
+    data, _ = struck(camera, np.random.default_rng(17), emission, 6, 1500.0)
+    fit = fit_spectrum(data)
+    assert fit.n_peaks == 1 and any("left out as a cosmic ray" in warning for warning in fit.warnings)
+
+
+def test_clean_single_frames_hold_no_hit(camera):
+    rng = np.random.default_rng(18)
+    for name, temperature_K in (("xray-A", 80.0), ("xray-B", 300.0)):
+        emission = load_sample(name).emission(temperature_K)
+        for _ in range(5):
+            fit = fit_spectrum(camera(rng, emission, n_frames=1, cosmic=False))
+            assert fit.left_out_eV == () and not any("cosmic" in warning for warning in fit.warnings)
 
 
 def test_three_peaks_and_their_number(camera):
