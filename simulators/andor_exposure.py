@@ -159,14 +159,17 @@ class FibreLight:
         total = np.zeros(self.sensor.columns)
         if self._open_share(begin_s, end_s) == 0.0:
             return total
-        # The spectrum follows the temperature slowly: one for all pieces within 0.05 K.
-        photons: dict[int, float] = {}
-        emissions: dict[int, Emission] = {}
+        # The spectrum follows temperature and lag slowly: one for all pieces within 0.05 K.
+        photons: dict[tuple[int, int], float] = {}
+        emissions: dict[tuple[int, int], Emission] = {}
         for piece in self.world.history(begin_s, end_s):
             emission, photons_Hz = fibre_photons(self.world, piece)
             share = self._open_share(piece.begin_s, piece.end_s)
             if piece.port == "spectrometer" and photons_Hz * share > 0.0:
-                key = round(piece.stage_temperature_K / SAME_SPECTRUM_K)
+                key = (
+                    round(piece.stage_temperature_K / SAME_SPECTRUM_K),
+                    round(piece.lag_K / SAME_SPECTRUM_K),
+                )
                 emissions.setdefault(key, emission)
                 photons[key] = photons.get(key, 0.0) + photons_Hz * share * (piece.end_s - piece.begin_s)
         state = self._spectrograph.state()

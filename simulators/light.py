@@ -55,13 +55,13 @@ def emission_now(world: WorldView, conditions: Conditions) -> tuple[Emission, fl
 
     Args:
         world: Which sample, excited how.
-        conditions: Stage temperature and beam.
+        conditions: Stage temperature, lag and beam.
 
     Returns:
         The components, and the photons emitted per second in all directions (0 without beam or lamp).
     """
     sample = _sample(world.sample)
-    emission = sample.emission(conditions.stage_temperature_K)
+    emission = sample.emission(conditions.stage_temperature_K, lag_K=conditions.lag_K)
     if world.excitation == "uv":
         return emission, LAMP_PHOTONS_Hz * sample.light_yield(conditions.stage_temperature_K)
     xrays_Hz = xray_rate_Hz(conditions.voltage_kV, conditions.current_uA)

@@ -62,6 +62,7 @@ def _operations(world: World) -> dict[str, Callable[..., Any]]:
         "advance": world.advance,
         "advance_to": world.advance_to,
         "history": history,
+        "lag_K": world.lag_K,
         "port": world.port,
         "set_port": world.set_port,
         "stage": world.stage,
@@ -169,6 +170,10 @@ class WorldLink:
         """Conditions that cover ``[begin_s, end_s)``."""
         return [Conditions(*piece) for piece in self._call("history", begin_s=begin_s, end_s=end_s)]
 
+    def lag_K(self, time_s: float) -> float:
+        """How far the sample's coupled light lagged at a time from 0 to now."""
+        return float(self._call("lag_K", time_s=time_s))
+
     def port(self) -> Port:
         """Where the fibre's light goes."""
         port: Port = self._call("port")
@@ -230,7 +235,8 @@ class SimulatedClock:
         self._lock = threading.Lock()
         self._anchor_wall_s = time.monotonic()
         self._anchor_s = link.now()
-        self._epoch_s = time.time() - self._anchor_s
+        #: When virtual time was 0, in s since 1970-01-01 UTC.
+        self.began_epoch_s = time.time() - self._anchor_s
 
     def now(self) -> float:
         """Virtual seconds since the world began."""
@@ -238,7 +244,7 @@ class SimulatedClock:
 
     def epoch_s(self) -> float:
         """Virtual seconds since 1970-01-01 UTC; the clock began at the wall's time."""
-        return self._epoch_s + self._link.now()
+        return self.began_epoch_s + self._link.now()
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` of virtual time pass."""

@@ -40,6 +40,7 @@ class RigServers:
             stage=Stage(settings.seed, start_K=settings.start_K),
             faults=faults,
             speed=speed,
+            hysteresis_K=settings.sample_hysteresis_K(),
         )
         self.linkam = LinkamServer(self.world, settings.linkam_port, HOST)
         self.spellman = SpellmanServer(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from labctl.emission.population import find_sample
 from labctl.toml_source import TomlSource
 from simulators.faults import Fault, check_name, random_faults
 
@@ -62,6 +63,7 @@ class SimulationSettings(_Table):
         flip_mount_port: TCP port of a flip mount in the light; not given: there is none.
         gauge_port: TCP port of a vacuum gauge on the stage; None: there is none.
         start_K: Temperature of the stage at the beginning.
+        hysteresis_K: How far the coupled light lags on warming; not given: as the sample's data file says.
         faults: Schedule of faults.
         random_faults: Faults at random.
     """
@@ -78,8 +80,19 @@ class SimulationSettings(_Table):
     flip_mount_port: PortNumber | None = None
     gauge_port: PortNumber | None = None
     start_K: float = Field(default=300.0, ge=77.36, le=623.15)
+    hysteresis_K: float | None = Field(default=None, ge=0, le=100)
     faults: list[FaultSettings] = []
     random_faults: RandomFaultSettings | None = None
+
+    def sample_hysteresis_K(self) -> float:
+        """The hysteresis that counts.
+
+        Raises:
+            SampleError: There is no such sample.
+        """
+        if self.hysteresis_K is not None:
+            return self.hysteresis_K
+        return find_sample(self.sample).cycles.hysteresis_K
 
     def fault_plan(self) -> list[Fault]:
         """Scheduled and random faults together."""

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from simulators.backlash import Backlash
 from simulators.faults import Fault, Faults
 from simulators.stage import Stage, StageFaults
 
@@ -40,6 +41,7 @@ class Conditions:
         voltage_kV: Mean tube voltage, 0 when off.
         current_uA: Mean tube current, 0 when off.
         port: Where the fibre's light went.
+        lag_K: Mean lag of the sample's coupled light (``simulators.backlash``).
     """
 
     begin_s: float
@@ -48,6 +50,7 @@ class Conditions:
     voltage_kV: float
     current_uA: float
     port: Port
+    lag_K: float = 0.0
 
 
 class FaultView(Protocol):
@@ -163,6 +166,7 @@ class World:
         stage: Stage model; None: one at room temperature with this seed.
         faults: Schedule of faults, or the faults themselves (where the tube model looks at them too).
         speed: None for a stepped clock; else virtual seconds per second of the free clock.
+        hysteresis_K: How far the sample's coupled light lags on warming.
     """
 
     def __init__(
@@ -175,6 +179,7 @@ class World:
         stage: Stage | None = None,
         faults: Faults | Iterable[Fault] = (),
         speed: float | None = None,
+        hysteresis_K: float = 0.0,
     ) -> None:
         self.seed = seed
         self.sample = sample
@@ -184,11 +189,12 @@ class World:
         self.faults = faults if isinstance(faults, Faults) else Faults(faults)
         self.tube: TubeModel = tube if tube is not None else DarkTube()
         self.controller = stage if stage is not None else Stage(seed)
+        self.backlash = Backlash(hysteresis_K, self.controller.temperature_K)
         self.tube_on_s = 0.0
         self._port: Port = "spectrometer"
         self._now_s = 0.0
         self._begins: list[float] = []
-        self._pieces: list[tuple[float, float, float, float, Port]] = []
+        self._pieces: list[tuple[float, float, float, float, Port, float]] = []
         self._moved = threading.Condition(self.lock)
         self._ended = threading.Event()
         self._apply_faults()
@@ -248,6 +254,11 @@ class World:
             first = max(bisect_left(self._begins, begin_s + 1e-9) - 1, 0)
             last = bisect_left(self._begins, end_s - 1e-9)
             return [self._conditions(index, begin_s, end_s) for index in range(first, last)]
+
+    def lag_K(self, time_s: float) -> float:
+        """How far the sample's coupled light lagged at a time from 0 to now; kept for ever."""
+        with self.lock:
+            return self.backlash.at(time_s)
 
     def port(self) -> Port:
         """Where the fibre's light goes."""
@@ -351,8 +362,9 @@ class World:
             self.tube_on_s += dt_s
         begin_s, self._now_s = self._now_s, self._now_s + dt_s
         temperature_K = self.controller.temperature_K
+        lag_K = self.backlash.follow(self._now_s, temperature_K)
         if self._pieces:
-            old_T, old_V, old_I, old_end_s, port = self._pieces[-1]
+            old_T, old_V, old_I, old_end_s, port, old_lag = self._pieces[-1]
             length_s = old_end_s - self._begins[-1]
             if (
                 port == self._port
@@ -360,14 +372,15 @@ class World:
                 and abs(old_V - voltage_kV) < SAME_CURRENT_uA
                 and length_s + dt_s <= PIECE_S + 1e-9
             ):
-                mean_T = (old_T * length_s + temperature_K * dt_s) / (length_s + dt_s)
-                self._pieces[-1] = (mean_T, old_V, old_I, self._now_s, port)
+                new = dt_s / (length_s + dt_s)
+                mean_T, mean_lag = old_T + (temperature_K - old_T) * new, old_lag + (lag_K - old_lag) * new
+                self._pieces[-1] = (mean_T, old_V, old_I, self._now_s, port, mean_lag)
                 return
         self._begins.append(begin_s)
-        self._pieces.append((temperature_K, voltage_kV, current_uA, self._now_s, self._port))
+        self._pieces.append((temperature_K, voltage_kV, current_uA, self._now_s, self._port, lag_K))
 
     def _conditions(self, index: int, begin_s: float, end_s: float) -> Conditions:
-        temperature_K, voltage_kV, current_uA, piece_end_s, port = self._pieces[index]
+        temperature_K, voltage_kV, current_uA, piece_end_s, port, lag_K = self._pieces[index]
         return Conditions(
             max(self._begins[index], begin_s),
             min(piece_end_s, end_s),
@@ -375,6 +388,7 @@ class World:
             voltage_kV,
             current_uA,
             port,
+            lag_K,
         )
 
     def _forget(self) -> None:

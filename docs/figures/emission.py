@@ -18,6 +18,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from labctl import colours
 from labctl.cli.emission_figure import draw_population
 from labctl.emission.cascade import burst_statistics, dot_statistics, simulate_cascade
 from labctl.emission.components import (
@@ -46,6 +47,16 @@ from labctl.emission.sample import load_sample
 FOLDER = Path(__file__).parent
 REALISATIONS = 20_000
 SEED = 1
+#: One colour per excitation and per material in every picture (Okabe and Ito's set).
+XRAY_COLOUR, UV_COLOUR = colours.MARK, colours.DATA
+MATERIAL_COLOURS = {
+    "CsPbBr3": colours.DATA,
+    "CsPbI3": colours.MARK,
+    "CsPbCl3": colours.SIGNAL,
+    "FAPbBr3": "#CC79A7",
+    "CdSe": colours.FAINT,
+}
+TRACK_COLOURS = (colours.DATA, colours.MARK, colours.SIGNAL)
 APART = replace(UV, coupling_eV=0.0)
 
 
@@ -81,19 +92,20 @@ def coupled_dots() -> None:
     """Spectrum and decay: uncoupled, UV, X-rays (first paper, S8)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     cases = (
-        ("uncoupled", APART, "0.5"),
-        ("UV, J = 50 meV", UV, "tab:blue"),
-        ("UV, J = 100 meV", UV_STRONG, "tab:cyan"),
-        ("X-rays, J = 150 ± 100 meV", X_RAY, "tab:red"),
+        ("uncoupled", APART, colours.UNCOUPLED, "-"),
+        ("UV, J = 50 meV", UV, UV_COLOUR, "-"),
+        ("UV, J = 100 meV", UV_STRONG, UV_COLOUR, "--"),
+        ("X-rays, J = 150 ± 100 meV", X_RAY, XRAY_COLOUR, "-"),
     )
-    for name, ensemble, colour in cases:
+    for name, ensemble, colour, dash in cases:
         emission = light(ensemble)
         describe(name, ensemble, emission)
-        left.plot(emission.energy_eV, emission.spectrum_per_eV / emission.photons, colour, label=name)
+        style = {"color": colour, "ls": dash, "label": name}
+        left.plot(emission.energy_eV, emission.spectrum_per_eV / emission.photons, **style)
         gamma = ensemble.radiative_rate_per_s
-        right.semilogy(emission.time_s * gamma, emission.decay_per_s / gamma, colour, label=name)
+        right.semilogy(emission.time_s * gamma, emission.decay_per_s / gamma, **style)
     left.set(xlim=(1.75, 3.05), xlabel="energy (eV)", ylabel="S (1/eV), area 1", title="ten dots, chain")
-    left.axvline(2.45, color="0.8", lw=0.8)
+    left.axvline(2.45, color=colours.FAINT, lw=0.8)
     right.set(xlim=(0, 4), ylim=(3e-3, 1.2), xlabel="time (1/Γ₀)", ylabel="I (Γ₀)", title="decay")
     left.set_ylim(0, 5.4)
     left.legend(fontsize=8)
@@ -105,18 +117,19 @@ def literal_formula() -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     endless = replace(X_RAY, loss_rate_per_s=0.0)
     gamma = X_RAY.radiative_rate_per_s
-    for name, ensemble, window, style in (
-        ("no loss, endless: density of states", endless, np.inf, "k--"),
-        ("no loss, first 0.3/Γ₀", endless, 0.3 / gamma, "tab:orange"),
-        ("loss 0.5 Γ₀, endless", X_RAY, np.inf, "tab:red"),
+    for name, ensemble, window, colour, dash in (
+        ("no loss, endless: density of states", endless, np.inf, colours.INK, "--"),
+        ("no loss, first 0.3/Γ₀", endless, 0.3 / gamma, colours.SIGNAL, "-"),
+        ("loss 0.5 Γ₀, endless", X_RAY, np.inf, XRAY_COLOUR, "-"),
     ):
         emission = light(ensemble, window_s=window)
         describe(name, ensemble, emission)
-        left.plot(emission.energy_eV, emission.spectrum_per_eV / emission.photons, style, label=name)
+        curve = emission.spectrum_per_eV / emission.photons
+        left.plot(emission.energy_eV, curve, color=colour, ls=dash, label=name)
     left.set(xlim=(1.75, 3.15), xlabel="energy (eV)", ylabel="S (1/eV), area 1", title="X-ray parameters")
     left.legend(fontsize=8)
     losses = np.geomspace(0.01, 10, 16)
-    for name, ensemble, colour in (("UV, 50 meV", UV, "tab:blue"), ("X-rays", X_RAY, "tab:red")):
+    for name, ensemble, colour in (("UV, 50 meV", UV, UV_COLOUR), ("X-rays", X_RAY, XRAY_COLOUR)):
         shifts = [
             light(replace(ensemble, loss_rate_per_s=x * ensemble.radiative_rate_per_s)).mean_shift_eV
             for x in losses
@@ -140,24 +153,24 @@ def samples() -> None:
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6))
     energy = np.linspace(1.9, 2.7, 500)
     time_s, lag_s = np.linspace(0, 6e-9, 400), np.linspace(-4e-9, 4e-9, 801)
-    for name, kelvin, style in (
-        ("xray-A", 80.0, "tab:red"),
-        ("xray-A", 300.0, "tab:orange"),
-        ("uv", 80.0, "tab:blue"),
-        ("uv", 300.0, "tab:cyan"),
+    for name, kelvin, colour, dash in (
+        ("xray-A", 80.0, XRAY_COLOUR, "-"),
+        ("xray-A", 300.0, XRAY_COLOUR, "--"),
+        ("uv", 80.0, UV_COLOUR, "-"),
+        ("uv", 300.0, UV_COLOUR, "--"),
     ):
         emission = load_sample(name).emission(kelvin)
-        label = f"{name}, {kelvin:g} K"
-        axes[0].plot(energy, spectrum_per_eV(emission, energy), style, label=label)
-        axes[1].semilogy(time_s * 1e9, decay_per_s(emission, time_s) * 1e-9, style, label=label)
+        style = {"color": colour, "ls": dash, "label": f"{name}, {kelvin:g} K"}
+        axes[0].plot(energy, spectrum_per_eV(emission, energy), **style)
+        axes[1].semilogy(time_s * 1e9, decay_per_s(emission, time_s) * 1e-9, **style)
         if name != "uv":
-            axes[2].plot(lag_s * 1e9, pair_density_per_s(emission, lag_s) * 1e-9, style, label=label)
+            axes[2].plot(lag_s * 1e9, pair_density_per_s(emission, lag_s) * 1e-9, **style)
     cold = load_sample("xray-A").emission(80.0)
     naive = naive_pair_density_per_s(cold, lag_s) * 1e-9
-    axes[2].plot(lag_s * 1e9, naive, "k:", label="naive form, 80 K")
+    axes[2].plot(lag_s * 1e9, naive, ":", color=colours.INK, label="naive form, 80 K")
     axes[0].set(xlabel="energy (eV)", ylabel="S (1/eV)", title="spectrum")
     axes[1].set(xlabel="time (ns)", ylabel="f (1/ns)", ylim=(1e-3, 4), title="decay")
-    axes[2].set(xlabel="lag (ns)", ylabel="A = (g2 - 1) / C (1/ns)", title="pairs of one burst")
+    axes[2].set(xlabel="lag (ns)", ylabel="A = ($g^{(2)}$ − 1) / C (1/ns)", title="pairs of one burst")
     axes[0].legend(fontsize=7)
     axes[2].legend(fontsize=7)
     save(figure, "samples")
@@ -191,29 +204,29 @@ def lattice() -> None:
             f"{float(crossover_temperature_K(exponent)):.0f} K, R_XX(80, 10 K) "
             f"{biexciton_rate_ratio(exponent, [80, 10])}"
         )
-        axes[0].plot(kelvin, disorder_eV(material, kelvin) * 1e3, label=f"{name}")
-        line = axes[1].plot(
-            1e3 / kelvin, rate_ratio(material, kelvin, diameter), label=f"{name} {diameter:g} nm"
-        )
-        axes[1].plot(1e3 / kelvin, law_rate_ratio(exponent, kelvin), ":", color=line[0].get_color())
+        colour = MATERIAL_COLOURS[name]
+        axes[0].plot(kelvin, disorder_eV(material, kelvin) * 1e3, color=colour, label=name)
+        ratio, label = rate_ratio(material, kelvin, diameter), f"{name} {diameter:g} nm"
+        axes[1].plot(1e3 / kelvin, ratio, color=colour, label=label)
+        axes[1].plot(1e3 / kelvin, law_rate_ratio(exponent, kelvin), ":", color=colour)
         nm = np.linspace(3, 20, 100)
-        axes[2].plot(nm, rate_exponent_K(material, nm), label=name)
-    axes[2].plot(8, 40.5, "k^", label="measured, UV")
-    axes[2].plot(8, 143, "ks", label="measured, X-rays")
+        axes[2].plot(nm, rate_exponent_K(material, nm), color=colour)
+    axes[2].plot(8, 40.5, "^", color=colours.INK, label="measured, UV")
+    axes[2].plot(8, 143, "s", color=colours.INK, label="measured, X-rays")
     axes[0].set(xlabel="temperature (K)", ylabel="σ (meV)", title="lattice disorder")
     axes[1].set(
         xlabel="1000 / T (1/K)",
-        ylabel="R_X",
+        ylabel="$R_X$",
         xlim=(3.3, 12.5),
-        ylim=(0.95, 2.4),
+        ylim=(0.95, 2.6),
         title="rate ratio (dots: law)",
     )
-    axes[2].set(xlabel="diameter (nm)", ylabel="A_X (K)", title="exponent of the law")
+    axes[2].set(xlabel="diameter (nm)", ylabel="$A_X$ (K)", title="exponent of the law")
     axes[0].legend(fontsize=7)
     axes[1].legend(fontsize=7)
     # The colours are those of the other two panels.
-    axes[2].legend(handles=axes[2].lines[-2:], fontsize=7, loc="lower right")
-    axes[2].set_ylim(0, 155)
+    axes[2].legend(fontsize=7, loc="upper right")
+    axes[2].set_ylim(0, 175)
     save(figure, "lattice")
 
 
@@ -225,10 +238,11 @@ def phase_diagrams() -> None:
     nm = np.linspace(3, 20, 86)
     image = axes[0].pcolormesh(nm, kelvin, diameter_diagram(bromide, kelvin, nm), vmin=1, vmax=3)
     axes[0].plot(
-        nm, crossover_temperature_K(rate_exponent_K(bromide, nm)), "w--", label="crossover, R_X = 1.1"
+        nm, crossover_temperature_K(rate_exponent_K(bromide, nm)), "w--", label="crossover, $R_X$ = 1.1"
     )
-    axes[0].set(xlabel="diameter (nm)", ylabel="temperature (K)", ylim=(40, 300), title="CsPbBr₃: R_X")
-    axes[0].legend(fontsize=8)
+    axes[0].set(xlabel="diameter (nm)", ylabel="temperature (K)", ylim=(40, 300), title="CsPbBr₃: $R_X$")
+    # White on white otherwise.
+    axes[0].legend(fontsize=8, facecolor="0.3", labelcolor="white", framealpha=1)
     shares = np.linspace(0, 1, 41)
     to_iodide = composition_diagram(bromide, iodide, kelvin, shares, diameter_nm=8.0)
     to_chloride = composition_diagram(bromide, chloride, kelvin, shares, diameter_nm=8.0)
@@ -236,17 +250,19 @@ def phase_diagrams() -> None:
     axis_share = np.concatenate([-shares[:0:-1], shares])
     image = axes[1].pcolormesh(axis_share, kelvin, joined, vmin=1, vmax=3)
     axes[1].contour(axis_share, kelvin, joined, levels=[1.1], colors="w", linestyles="--")
-    axes[1].set(xlabel="Cl  ←  Br  →  I (share)", ylim=(40, 300), title="8 nm CsPb(Cl,Br,I)₃: R_X")
-    figure.colorbar(image, ax=axes[1])
-    for name, diameter, colour in (("CsPbBr3", 8.0, "tab:red"), ("CdSe", 4.0, "0.4")):
-        material = load_material(name)
+    axes[1].set(xlabel="Cl  ←  Br  →  I (share)", ylim=(40, 300), title="8 nm CsPb(Cl,Br,I)₃: $R_X$")
+    axes[1].set_xticks([-1, -0.5, 0, 0.5, 1], ["1", "0.5", "0", "0.5", "1"])
+    axes[1].set_ylabel("temperature (K)")
+    figure.colorbar(image, ax=axes[1], extend="max")
+    for name, diameter in (("CsPbBr3", 8.0), ("CdSe", 4.0)):
+        material, colour = load_material(name), MATERIAL_COLOURS[name]
         exponent = float(rate_exponent_K(material, diameter))
         warm = np.linspace(10, 300, 200)
-        axes[2].plot(warm, biexciton_rate_ratio(exponent, warm), colour, label=f"{name}: R_XX")
+        axes[2].plot(warm, biexciton_rate_ratio(exponent, warm), colour, label=f"{name}: $R_{{XX}}$")
         binding = biexciton_binding_eV(material, warm)
         axes[2].plot(warm, binding / binding[-1], colour, ls=":", label=f"{name}: binding / at 300 K")
         say(f"{name}: binding 10 K over 300 K {binding[0] / binding[-1]:.3f}")
-    axes[2].axhline(2, color="0.8")
+    axes[2].axhline(2, color=colours.FAINT, lw=0.8)
     axes[2].set(xlabel="temperature (K)", ylim=(0, 2.1), title="biexciton, Dicke limit 2")
     axes[2].legend(fontsize=7)
     save(figure, "phase-diagrams")
@@ -262,10 +278,10 @@ def cascade() -> None:
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.7))
     for photon in range(3):
         place = many.excitations.position_nm[many.excitations.photon == photon]
-        axes[0].plot(place[:, 0], place[:, 1], ".", ms=2.5)
+        axes[0].plot(place[:, 0], place[:, 1], ".", ms=2.5, color=TRACK_COLOURS[photon])
     axes[0].set_aspect("equal")
     axes[0].set(xlabel="x (nm)", ylabel="y (nm)", title="excitations of three photons")
-    axes[1].hist(many.per_photon(), bins=np.arange(0, 520, 5), color="tab:red")
+    axes[1].hist(many.per_photon(), bins=np.arange(0, 520, 5), color=colours.DATA)
     axes[1].set(
         xlabel="excitations per 8 keV photon", ylabel="photons of 10 000", yscale="log", title="number"
     )
@@ -279,10 +295,12 @@ def cascade() -> None:
     for step in range(1, 200, 7):
         same = owner[step:] == owner[:-step]
         distances.append(np.linalg.norm(place[step:] - place[:-step], axis=1)[same])
-    axes[2].hist(np.concatenate(distances), bins=100, range=(0, 400), density=True, color="tab:red")
-    axes[2].axvline(dots.pair_distance_nm, color="k", label=f"mean {dots.pair_distance_nm:.0f} nm")
-    axes[2].axvline(50, color="k", ls=":", label="paper, about 50 nm")
-    axes[2].set(xlabel="distance between two excitations (nm)", title="of one photon")
+    axes[2].hist(np.concatenate(distances), bins=100, range=(0, 400), density=True, color=colours.DATA)
+    axes[2].axvline(dots.pair_distance_nm, color=colours.INK, label=f"mean {dots.pair_distance_nm:.0f} nm")
+    axes[2].axvline(50, color=colours.INK, ls=":", label="paper, about 50 nm")
+    axes[2].set(
+        xlabel="distance between two excitations (nm)", ylabel="density (1/nm)", title="of one photon"
+    )
     axes[2].legend(fontsize=8)
     save(figure, "cascade")
 

@@ -23,6 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import OptimizeWarning, curve_fit
 
+from labctl import colours
 from labctl.emission.coupled_dots import FloatArray, SecularModes, secular_modes
 from labctl.emission.disorder import UV, UV_PAIRS, X_RAY, DotEnsemble, hamiltonians_eV
 from labctl.emission.disorder_average import MODE_SD_eV
@@ -199,7 +200,9 @@ def maps() -> None:
         axes[1, column].set_xlabel("loss (Γ₀)")
         fit = (0.7, 2) if column == 1 else (0.5, 10)
         for axis in axes[:, column]:
-            axis.plot(*fit, marker="*" if column else "o", color="tab:red", ms=13, mec="white", clip_on=False)
+            axis.plot(
+                *fit, marker="*" if column else "o", color=colours.MARK, ms=13, mec="white", clip_on=False
+            )
     axes[0, 0].set(xscale="log", yscale="log")
     axes[0, 0].set_yticks([2, 3, 5, 10, 20], ["2", "3", "5", "10", "20"])
     axes[0, 0].minorticks_off()

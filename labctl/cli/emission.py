@@ -22,6 +22,8 @@ HELP = "show a sample's light at one temperature: components, spectrum, decay, g
 KNOWN_K = (80.0, 300.0)
 #: Collection spots of the paper.
 KNOWN_UM = (13.0, 50.0)
+#: As far as a sample's data file goes.
+MOST_HYSTERESIS_K = 100.0
 #: Raman spectra are taken to be measured at room temperature.
 RAMAN_K = 300.0
 
@@ -36,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cycle", type=whole, metavar="N", help="cooling cycle, from 1 (default 1)")
     parser.add_argument("--warming", action="store_true", help="the stage comes from colder")
+    parser.add_argument(
+        "--hysteresis-K",
+        type=float,
+        metavar="K",
+        help="with --warming: how far the coupled light lags (default: as the sample's data file says)",
+    )
     parser.add_argument("--population", action="store_true", help="all ten X-ray samples instead of one")
     parser.add_argument(
         "--xrays-per-s", type=float, default=2e6, help="absorbed X-rays per s, for the contrast (default 2e6)"
@@ -78,6 +86,12 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError(f"{option} {value:g}: it must be from {low:g} to {high:g} {unit}")
     if args.cycle is not None and args.cycle < 1:
         raise InputError(f"--cycle {args.cycle}: cooling cycles are counted from 1")
+    if args.hysteresis_K is not None and not 0.0 <= args.hysteresis_K <= MOST_HYSTERESIS_K:
+        raise InputError(
+            f"--hysteresis-K {args.hysteresis_K:g}: it must be from 0 to {MOST_HYSTERESIS_K:g} K"
+        )
+    if args.hysteresis_K is not None and not args.warming:
+        raise InputError("--hysteresis-K says how light on warming differs: give --warming, too")
     if args.population and args.excitation == "uv":
         raise InputError("--population: the ten samples are known under X-rays only")
 
@@ -86,10 +100,10 @@ def _one(args: argparse.Namespace, out: Output) -> int:
     from labctl.cli.emission_figure import draw_light
 
     sample = _sample(args.sample, args.excitation, args.cycle)
-    emission = sample.emission(args.temperature, spot_um=args.spot_um, warming=args.warming)
+    emission = sample.emission(args.temperature, spot_um=args.spot_um, lag_K=_lag_K(sample, args))
     lattice = None if args.raman is None else _lattice(args)
     figure = _figure_path(args.out, sample.name, args.temperature)
-    title = f"{sample.title}, {args.temperature:g} K, spot {args.spot_um:g} µm"
+    title = f"{sample.title}, {_where(args)}, spot {args.spot_um:g} µm"
     sigma_s = args.response_ps * 1e-12
     draw_light(figure, title, emission, contrast_s=_contrast(sample, args), sigma_s=sigma_s)
     _report(sample, emission, args, out)
@@ -117,6 +131,13 @@ def _sample(given: str, excitation: str | None, cycle: int | None) -> Sample:
     return sample
 
 
+def _lag_K(sample: Sample, args: argparse.Namespace) -> float:
+    """How far the coupled light lags: on warming from far below by the whole hysteresis."""
+    if not args.warming:
+        return 0.0
+    return sample.cycles.hysteresis_K if args.hysteresis_K is None else float(args.hysteresis_K)
+
+
 def _figure_path(out: str | None, name: str, temperature_K: float) -> Path:
     if out is None:
         return Path(f"emission_{name}_{temperature_K:g}K.png")
@@ -129,7 +150,7 @@ def _figure_path(out: str | None, name: str, temperature_K: float) -> Path:
 
 
 def _report(sample: Sample, emission: Emission, args: argparse.Namespace, out: Output) -> None:
-    out.say(f"{sample.name}: {sample.title}, {args.temperature:g} K, spot {args.spot_um:g} um")
+    out.say(f"{sample.name}: {sample.title}, {_where(args)}, spot {args.spot_um:g} um")
     out.say("component   centre    red-shift  sigma      share   lifetime")
     for part in emission.components:
         shift = (
@@ -154,8 +175,23 @@ def _report(sample: Sample, emission: Emission, args: argparse.Namespace, out: O
             f"g2(0) at {args.xrays_per_s:g} X-rays per s through {args.response_ps:g} ps: {peak:.1f} "
             f"(contrast {contrast * 1e9:.4g} ns, {args.bursts} bursts)"
         )
-    for note in _extrapolated(args):
+    for note in _notes(args, _lag_K(sample, args)):
         out.say(note)
+
+
+def _where(args: argparse.Namespace) -> str:
+    return f"{args.temperature:g} K" + (" on warming" if args.warming else "")
+
+
+def _notes(args: argparse.Namespace, lag_K: float) -> list[str]:
+    notes = _extrapolated(args)
+    if args.warming:
+        notes.append(
+            f"on warming the coupled light lags by {lag_K:g} K"
+            if lag_K > 0.0
+            else "on warming as on cooling: the data file has no hysteresis (--hysteresis-K gives one)"
+        )
+    return notes
 
 
 def _extrapolated(args: argparse.Namespace) -> list[str]:
@@ -177,6 +213,7 @@ def _fields(sample: Sample, emission: Emission, args: argparse.Namespace, figure
         "temperature_K": args.temperature,
         "extrapolated": _extrapolated(args),
         "spot_um": args.spot_um,
+        "lag_K": _lag_K(sample, args),
         "components": [
             {
                 "name": part.name,
@@ -241,12 +278,13 @@ def _population(args: argparse.Namespace, out: Output) -> int:
 
     samples = [sample.in_cycle(args.cycle or 1) for sample in population()]
     lights = [
-        sample.emission(args.temperature, spot_um=args.spot_um, warming=args.warming) for sample in samples
+        sample.emission(args.temperature, spot_um=args.spot_um, lag_K=_lag_K(sample, args))
+        for sample in samples
     ]
     figure = _figure_path(args.out, "population", args.temperature)
-    title = f"Ten X-ray samples, {args.temperature:g} K, spot {args.spot_um:g} µm"
+    title = f"Ten X-ray samples, {_where(args)}, spot {args.spot_um:g} µm"
     draw_population(figure, title, samples, lights, temperature_K=args.temperature, spot_um=args.spot_um)
-    out.say(f"ten X-ray samples, {args.temperature:g} K, spot {args.spot_um:g} um")
+    out.say(f"ten X-ray samples, {_where(args)}, spot {args.spot_um:g} um")
     out.say("sample       share   red-shift   coupled    uncoupled")
     rows = []
     for sample, light in zip(samples, lights, strict=True):
@@ -261,7 +299,7 @@ def _population(args: argparse.Namespace, out: Output) -> int:
         if len(values) > 1:
             spread = statistics.stdev(values)
             out.say(f"{name}: {statistics.mean(values):.3f} +- {spread:.3f} ns over {len(values)} samples")
-    for note in _extrapolated(args):
+    for note in _notes(args, max(_lag_K(sample, args) for sample in samples)):
         out.say(note)
     out.say(f"figure: {figure}")
     named = [{"sample": sample.name} | row for sample, row in zip(samples, rows, strict=True)]

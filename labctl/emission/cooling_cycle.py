@@ -3,6 +3,11 @@
 The first paper found the coupled light reversible over cooling cycles weeks apart and gives no numbers for
 it. So the first cycle has the values of the sample's data file, every later one scatters a little around
 them, and nothing is lost; a loss per cycle and a hysteresis between cooling and warming can be put in.
+
+The hysteresis is a backlash (play operator; chosen, no source gives a form): the midpoint of the coupled
+share lags behind the cooling branch by 0 to ``hysteresis_K``. On warming the lag grows degree by degree up to
+the whole, on cooling it shrinks to 0: wherever the stage turns, the light stays at first what it was. The
+state is the lag alone; neither time nor rate matters.
 """
 
 from __future__ import annotations
@@ -45,6 +50,17 @@ class Departure:
     shift_eV: float
     lifetime_factor: float
     midpoint_K: float
+
+
+def lag_after(lag_K: float, step_K: float, hysteresis_K: float) -> float:
+    """The midpoint's lag, from 0 to ``hysteresis_K``, after the temperature has moved.
+
+    Args:
+        lag_K: Lag before; 0 for a sample that was only cooled so far.
+        step_K: Change of temperature, all in one direction; above 0: warming.
+        hysteresis_K: Lag of a sample that was warmed from far below.
+    """
+    return min(max(lag_K + step_K, 0.0), hysteresis_K)
 
 
 def departure(cycles: CoolingCycles, sample: str, cycle: int) -> Departure:

@@ -79,20 +79,21 @@ class Sample:
     cycles: CoolingCycles
 
     def emission(
-        self, temperature_K: float, *, spot_um: float = REFERENCE_SPOT_UM, warming: bool = False
+        self, temperature_K: float, *, spot_um: float = REFERENCE_SPOT_UM, lag_K: float = 0.0
     ) -> Emission:
         """The light at one stage temperature; two components, or one where no coupled light is left.
 
         Args:
             temperature_K: Stage temperature.
             spot_um: Diameter of the collection spot (50, 28 or 13 in the paper).
-            warming: Whether the stage comes from colder; matters only with a hysteresis.
+            lag_K: How far the midpoint lies above that on cooling: 0 on cooling, ``cycles.hysteresis_K`` on
+                warming, between after a turn (:func:`labctl.emission.cooling_cycle.lag_after`).
 
         Raises:
             SampleError: temperature outside 4 to 500 K or a spot that is not above 0.
         """
         _check_temperature(temperature_K)
-        weight = self.coupled_fraction(temperature_K, spot_um=spot_um, warming=warming)
+        weight = self.coupled_fraction(temperature_K, spot_um=spot_um, lag_K=lag_K)
         uncoupled = Component(
             "uncoupled",
             self.energy_eV,
@@ -140,13 +141,13 @@ class Sample:
         )
 
     def coupled_fraction(
-        self, temperature_K: float, *, spot_um: float = REFERENCE_SPOT_UM, warming: bool = False
+        self, temperature_K: float, *, spot_um: float = REFERENCE_SPOT_UM, lag_K: float = 0.0
     ) -> float:
-        """Coupled share of the photons at one temperature and collection spot, 0 to 1."""
+        """Coupled share of the photons at one temperature, collection spot and lag, 0 to 1."""
         if not spot_um > 0.0:
             raise SampleError(f"collection spot of {spot_um} um: it must be above 0")
         cold, warm = self.fraction
-        midpoint_K = self.midpoint_K + (self.cycles.hysteresis_K if warming else 0.0)
+        midpoint_K = self.midpoint_K + lag_K
         step = _logistic(temperature_K, midpoint_K, self.steepness_K)
         at_cold = _logistic(COLD_K, midpoint_K, self.steepness_K)
         at_warm = _logistic(WARM_K, midpoint_K, self.steepness_K)

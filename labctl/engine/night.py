@@ -57,7 +57,7 @@ class Night:
         stop: Set by whoever wants it to end.
         on_point: Told of each finished point.
         on_temperature: Told of each reading of the stage.
-        truth: True values at a temperature, for a simulated sample.
+        truth: True values at a temperature and a time, for a simulated sample.
 
     Attributes:
         progress: Which step it is at.

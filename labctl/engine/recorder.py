@@ -17,7 +17,7 @@ from labctl.store.point import PointData
 from labctl.store.run_directory import RunDirectory
 
 Document = dict[str, Any]
-Truth = Callable[[float], dict[str, Any]]
+Truth = Callable[[float, float], dict[str, Any]]
 PointListener = Callable[[PointData, PointFit | None], None]
 
 
@@ -47,7 +47,7 @@ class Recorder:
         run: Where to write.
         response_sigma_s: RMS timing response of the pair of counters.
         on_point: Told of each point once it is on disk; with None where the fit was refused.
-        truth: For a simulated sample, true values at a temperature (K).
+        truth: For a simulated sample, true values at a temperature (K) and a time (s since 1970-01-01 UTC).
     """
 
     def __init__(
@@ -172,7 +172,9 @@ class Recorder:
             spectrum=spectrum,
             pairs=pairs,
             readings=readings,
-            truth=None if self._truth is None else self._truth(temperature_K),
+            truth=None
+            if self._truth is None
+            else self._truth(temperature_K, (min(stamps) + max(stamps)) / 2),
             response_sigma_s=self._response_sigma_s,
             background=pairs_seen(events.data("background"), events.configuration),
         )

@@ -62,6 +62,7 @@ class Simulation:
             raise InputError(f"sample: {error}") from None
         self.seed = settings.seed
         self._statistics = settings.photon_statistics
+        self._hysteresis_K = settings.sample_hysteresis_K()
         self._changes: dict[str, str | int] = {
             "seed": settings.seed,
             "sample": sample,
@@ -79,6 +80,7 @@ class Simulation:
             )
             self._stack.enter_context(installed(simulated.link, wiring=_wiring(self._config)))
             self.link = simulated.link
+            self.began_epoch_s = simulated.clock.began_epoch_s
         except SimulatedRigError as error:
             raise InputError(str(error)) from None
         addresses = {kind: where for kind, where in simulated.addresses.items() if kind != "control"}
@@ -98,9 +100,15 @@ class Simulation:
     ) -> None:
         self._stack.close()
 
-    def truth(self, temperature_K: float) -> dict[str, float | None]:
-        """What a fit should find at this temperature."""
-        return true_values(self._sample.emission(temperature_K))
+    def truth(self, temperature_K: float, epoch_s: float) -> dict[str, float | None]:
+        """What a fit should find at this temperature, as the sample was at this time of the rig's clock.
+
+        Args:
+            temperature_K: Stage temperature.
+            epoch_s: Seconds since 1970-01-01 UTC; counts only for a sample with a hysteresis.
+        """
+        lag_K = self.link.lag_K(epoch_s - self.began_epoch_s) if self._hysteresis_K > 0 else 0.0
+        return true_values(self._sample.emission(temperature_K, lag_K=lag_K))
 
 
 def _wiring(config: RigConfig) -> Wiring:

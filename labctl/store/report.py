@@ -42,7 +42,8 @@ def write_figure(run: RunDirectory) -> Path:
     points = figure_points(run)
     if not points:
         raise ValueError(f"{run.path} has no point that can be read: nothing to draw")
-    recorded = [(point.temperature_K, point.data.truth) for point in points if point.data.truth is not None]
+    in_time = sorted(points, key=lambda point: point.data.index)
+    recorded = [(point.temperature_K, point.data.truth) for point in in_time if point.data.truth is not None]
     figure = draw_figure(points, truth=true_curve(run.sample, recorded), title=_title(run))
     path = run.path / FIGURE_FILE
     with durable.written_aside(path) as scratch:

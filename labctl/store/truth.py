@@ -53,24 +53,24 @@ def true_curve(sample: str, recorded: Sequence[tuple[float, Mapping[str, Any]]])
         recorded: Temperature in K and true values of each point.
 
     Returns:
-        Temperature in K and true values, coldest first; the recorded points where the sample's file
-        cannot be used.
+        Temperature in K and true values, coldest first; where the sample's file cannot be used (a later
+        version of it, or a hysteresis), the recorded points in the order of the measurement: down and up.
     """
     from labctl.emission.population import find_sample
     from labctl.emission.sample import SampleError
 
     known = sorted(recorded, key=lambda item: item[0])
     if len(known) < 2:
-        return list(known)
+        return known
     try:
         light = find_sample(sample)
         if not all(_same(true_values(light.emission(kelvin)), values) for kelvin, values in known):
-            return list(known)
+            return list(recorded)
         low, high = known[0][0], known[-1][0]
         grid = [low + (high - low) * step / (CURVE_POINTS - 1) for step in range(CURVE_POINTS)]
         return [(kelvin, true_values(light.emission(kelvin))) for kelvin in grid]
     except (SampleError, KeyError):
-        return list(known)
+        return list(recorded)
 
 
 def _same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

@@ -26,7 +26,7 @@ from simulators.settings import SimulationSettings
 from simulators.world import DarkTube, World
 
 HYSTERESIS_K = 20.0
-PIXELS, PIXEL_um, FRAMES = 1024, 26.0, 10
+PIXELS, PIXEL_um, FRAMES = 1024, 26.0, 4
 
 
 class SteadyTube(DarkTube):
@@ -57,7 +57,7 @@ def bring(link: WorldLink, temperature_K: float, seconds: float) -> None:
 
 
 def spectrum(link: WorldLink, rng: np.random.Generator) -> SpectrumData:
-    """Ten frames of 1 s of the light over the wire, with the noise of photons and read-out."""
+    """Four frames of 1 s of the light over the wire, with the noise of photons and read-out."""
     state = SpectrographState(FLAT_GRATINGS[1], 545.0, 100.0)
     begin_s = link.now()
     link.advance(1.0)
@@ -140,8 +140,8 @@ def test_without_hysteresis_nothing_is_remembered() -> None:
 paths = st.lists(st.floats(80.0, 300.0), min_size=2, max_size=8)
 
 
-@given(paths, st.floats(0.5, 40.0), st.integers(2, 30))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@given(paths, st.floats(0.5, 40.0), st.integers(2, 12))
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_the_lag_knows_neither_rate_nor_small_loops(
     path: list[float], hysteresis_K: float, steps: int
 ) -> None:
@@ -159,4 +159,4 @@ def test_the_lag_knows_neither_rate_nor_small_loops(
     for at_s, lag_K in seen:
         assert fine.at(at_s) == pytest.approx(lag_K, abs=RECORDED_K)
     coarse.follow(time_s, path[-1] - hysteresis_K)
-    assert coarse.lag_K == 0.0
+    assert coarse.lag_K == pytest.approx(0.0, abs=1e-9)

@@ -94,6 +94,26 @@ def test_a_raman_table_says_what_its_lattice_would_do(tmp_path, capsys):
     assert lattice["disorder_eV"] == pytest.approx(np.sqrt(one + 0.008**2), rel=0.03)
 
 
+def test_warming_lags_as_far_as_asked_and_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("labctl.cli.emission_figure.draw_light", lambda *_, **__: None)
+    said, share = {}, {}
+    for name, words in (
+        ("cooling", ["150"]),
+        ("no hysteresis", ["150", "--warming"]),
+        ("lagging", ["150", "--warming", "--hysteresis-K", "12"]),
+        ("cooling, colder", ["138"]),
+    ):
+        said[name] = call(capsys, "--temperature", *words)[1].out
+        share[name] = json.loads(call(capsys, "--temperature", *words, "--json")[1].out)["components"][0][
+            "weight"
+        ]
+    assert "on warming as on cooling: the data file has no hysteresis" in said["no hysteresis"]
+    assert "150 K on warming" in said["lagging"] and "lags by 12 K" in said["lagging"]
+    assert share["no hysteresis"] == share["cooling"]
+    # A midpoint 12 K higher at 150 K: the share of 138 K on cooling, but for the scaling to the ends.
+    assert share["lagging"] == pytest.approx(share["cooling, colder"], rel=0.02) != share["cooling"]
+
+
 def test_an_unreadable_raman_table_is_refused_with_its_line(tmp_path, capsys):
     table = tmp_path / "raman.csv"
     table.write_text("100,1\n101,two\n102,3\n", encoding="utf-8")
@@ -115,6 +135,9 @@ def test_an_unreadable_raman_table_is_refused_with_its_line(tmp_path, capsys):
         (["--response-ps", "1.1e6"], "--response-ps 1.1e+06: it must be from 0 to 1e+06 ps"),
         (["--temperature", "nan"], "4 to 500 K"),
         (["--cycle", "0"], "counted from 1"),
+        (["--warming", "--hysteresis-K", "-1"], "--hysteresis-K -1: it must be from 0 to 100 K"),
+        (["--warming", "--hysteresis-K", "nan"], "it must be from 0 to 100 K"),
+        (["--hysteresis-K", "5"], "give --warming, too"),
         (["--sample", "A@two"], "number of the cooling cycle"),
         (["--sample", "A@2", "--cycle", "3"], "given twice"),
         (["--population", "--excitation", "uv"], "under X-rays only"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from labctl.emission.cooling_cycle import lag_after
 from labctl.emission.population import find_sample
 from labctl.emission.sample import SampleError, load_sample
 from simulators.light import emission_now
@@ -48,20 +49,33 @@ def test_an_irreversible_share_is_lost_once_per_cycle():
 
 
 def test_hysteresis_moves_the_midpoint_and_leaves_the_ends():
-    plain, sample = load_sample("xray-A"), with_cycles(hysteresis_K=12.0)
+    sample = load_sample("xray-A")
     for ends in (80.0, 300.0):
-        assert sample.coupled_fraction(ends, warming=True) == pytest.approx(plain.coupled_fraction(ends))
-    warming = [sample.coupled_fraction(kelvin, warming=True) for kelvin in (120.0, 150.0, 180.0)]
+        assert sample.coupled_fraction(ends, lag_K=12.0) == pytest.approx(sample.coupled_fraction(ends))
+    warming = [sample.coupled_fraction(kelvin, lag_K=12.0) for kelvin in (120.0, 150.0, 180.0)]
     cooling = [sample.coupled_fraction(kelvin) for kelvin in (120.0, 150.0, 180.0)]
     assert np.all(np.array(warming) > np.array(cooling))
     half = 0.5 * (0.77 + 0.06)
     temperatures = np.linspace(100, 200, 2001)
     down, up = (
-        np.interp(-half, [-sample.coupled_fraction(k, warming=way) for k in temperatures], temperatures)
-        for way in (False, True)
+        np.interp(-half, [-sample.coupled_fraction(k, lag_K=lag_K) for k in temperatures], temperatures)
+        for lag_K in (0.0, 12.0)
     )
     assert up - down == pytest.approx(12.0, abs=1.5)
-    assert plain.coupled_fraction(150.0, warming=True) == plain.coupled_fraction(150.0)
+
+
+def test_after_a_turn_the_light_stays_what_it_was_until_the_lag_is_used_up():
+    """A backlash: 150 K, down to 120 K, up by less than the hysteresis and by more, down again."""
+    lags, lag_K, here_K = {}, 0.0, 150.0
+    for step, goal_K in (("down", 120.0), ("a little up", 125.0), ("up", 160.0), ("a little down", 157.0)):
+        lag_K, here_K = lag_after(lag_K, goal_K - here_K, 12.0), goal_K
+        lags[step] = lag_K
+    assert lags == {"down": 0.0, "a little up": 5.0, "up": 12.0, "a little down": 9.0}
+    sample = load_sample("xray-A")
+    turned = sample.coupled_fraction(120.0), sample.coupled_fraction(125.0, lag_K=5.0)
+    # Only the scaling to the ends at 80 and 300 K moves it, by far less than 5 K on a branch do.
+    assert turned[1] == pytest.approx(turned[0], rel=0.01)
+    assert sample.coupled_fraction(125.0) < 0.95 * turned[0]
 
 
 def test_two_samples_do_not_scatter_together():
