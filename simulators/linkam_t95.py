@@ -18,7 +18,7 @@ from simulators.world import World
 
 CR = b"\r"
 ZERO_K = 273.15
-LATE_S = 1.5
+LATE_S = 7.5
 OPEN_SENSOR = b"7fff"
 PUMP_TOP = 30
 LAG_WARNING_K = 5.0

@@ -13,7 +13,7 @@ from typing import IO, Self
 
 from simulators.link import SimulatedClock, WorldLink
 
-READY_S = 20.0
+READY_S = 60.0
 END_S = 5.0
 
 

@@ -19,7 +19,7 @@ from simulators.tube import Tube
 from simulators.world import World
 
 STX, ETX = b"\x02", b"\x03"
-LATE_S = 1.5
+LATE_S = 7.5
 
 
 def checksum(body: bytes) -> bytes:

@@ -60,7 +60,6 @@ def labctl(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
     return code, json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.timeout(240)
 def test_the_fit_gives_back_what_the_sample_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """At the shipped exposures, at temperatures with no, some and much coupled light."""
     file = sequence_file(tmp_path, temperatures_K=[300.0, 140.0, 80.0])
@@ -94,13 +93,14 @@ def test_the_fit_gives_back_what_the_sample_is(tmp_path: Path, capsys: pytest.Ca
         }
 
 
-@pytest.mark.timeout(120)
 def test_what_a_person_sets_by_hand_is_asked_for_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rig = tmp_path / "rig.toml"
     text = RIG.read_text(encoding="utf-8").replace('driver = "kymera-flipper"', 'driver = "manual"')
-    text = re.sub(r'driver = "spellman"\naddress = .*\nmodel = .*\n', 'driver = "manual"\n', text)
+    text = re.sub(
+        r'driver = "spellman"\naddress = .*\nmodel = .*\nreply_timeout_s = .*\n', 'driver = "manual"\n', text
+    )
     assert text.count('driver = "manual"') == 2
     table = '[by_hand.iris]\ntitle = "collection iris"\nunit = "um"\nminimum = 13\nmaximum = 50\n'
     rig.write_text(text.replace("\n[simulation]\n", f"\n{table}\n[simulation]\n"), encoding="utf-8")
@@ -125,7 +125,6 @@ def test_what_a_person_sets_by_hand_is_asked_for_and_kept(
     assert "by_hand.iris: 99 um is outside 13.0 to 50.0 um" in result["error"]
 
 
-@pytest.mark.timeout(120)
 def test_what_nobody_came_for_is_measured_on_the_way_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +175,6 @@ def tags_of(run: str) -> list[np.ndarray]:
     return [np.concatenate([chunk.timestamps_ps for chunk in read_tags(folder)]) for folder in folders]
 
 
-@pytest.mark.timeout(240)
 def test_a_seed_is_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = short(tmp_path, temperatures_K=[250.0], frames=20)
     runs = []
@@ -194,7 +192,6 @@ def test_a_seed_is_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert abs(slow[0]["value"] - slow[1]["value"]) < 4 * np.hypot(slow[0]["error"], slow[1]["error"])
 
 
-@pytest.mark.timeout(120)
 def test_ctrl_c_leaves_the_rig_safe_and_the_data_readable(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,7 +199,7 @@ def test_ctrl_c_leaves_the_rig_safe_and_the_data_readable(
     process = start(file, tmp_path / "runs")
     wait_for_events(tmp_path / "runs", 12)
     process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGINT)
-    output, words = process.communicate(timeout=60)
+    output, words = process.communicate(timeout=200)
     assert process.returncode == 130, words
     assert "Traceback" not in words
     result = json.loads(output)
@@ -215,7 +212,6 @@ def test_ctrl_c_leaves_the_rig_safe_and_the_data_readable(
     assert len(last) == 1
 
 
-@pytest.mark.timeout(120)
 def test_a_killed_run_is_called_interrupted_and_can_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,7 +219,7 @@ def test_a_killed_run_is_called_interrupted_and_can_be_read(
     process = start(file, tmp_path / "runs")
     wait_for_events(tmp_path / "runs", 40)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=200)
     code, listing = labctl(capsys, "runs", "--data", tmp_path / "runs")
     assert code == 0
     assert [run["state"] for run in listing["runs"]] == ["interrupted"]
@@ -252,7 +248,7 @@ def start(file: Path, runs: Path) -> subprocess.Popen[str]:
 
 
 def wait_for_events(runs: Path, number: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
         for log in runs.glob("*/documents.jsonl"):
             if log.read_bytes().count(b"\n") > number:

@@ -1,4 +1,4 @@
-"""Every fault of the list against every instrument: a clear error or a recovery, in time, and the tube off.
+"""Every fault of the list against every instrument: a clear error or a recovery, and the tube off.
 
 All drivers run on one simulated rig in this process. The fault comes while the stage ramps and the beam
 is on; every instrument is then used; what happens may be an answer or an ``InstrumentError``, nothing else.
@@ -7,7 +7,6 @@ is on; every instrument is then used; what happens may be an answer or an ``Inst
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -29,16 +28,18 @@ from simulators.server import RigServers
 from simulators.settings import SimulationSettings
 from simulators.swabian_api import vendor_module
 
-CALL_S = 60.0  # a guard against hanging; how long a call takes depends on the machine
-REPLY_S = 0.15
+# Deadline of a reply: no machine is as slow as the first; the second is for replies that do not come.
+PATIENT_S = 30.0
+HURRY_S = 0.1
+SILENCE = ("reply_lost", "reply_late", "reply_truncated", "reply_garbled")
 TRIPS = ("interlock.open", "tube.arc", "tube.over_temperature")
 
 
-def impatient(config: RigConfig) -> RigConfig:
-    """The same rig with short deadlines on the byte lines, for a quick test."""
+def patient(config: RigConfig) -> RigConfig:
+    """The same rig with long deadlines on the byte lines."""
     lines = {
         kind: replace(
-            config.instruments[kind], settings=settings.model_copy(update={"reply_timeout_s": REPLY_S})
+            config.instruments[kind], settings=settings.model_copy(update={"reply_timeout_s": PATIENT_S})
         )
         for kind in ("xray_tube", "cryostage")
         for settings in [config.instruments[kind].settings]
@@ -53,11 +54,15 @@ class Bench:
         self.servers = stack.enter_context(RigServers(SimulationSettings(seed=6)))
         self.world = self.servers.world
         stack.enter_context(installed(self.world))
-        addresses = {kind: self.servers.addresses[kind] for kind in ("xray_tube", "cryostage")}
+        addresses = {
+            kind: self.servers.addresses[kind].replace("socket:", "tcp:")
+            for kind in ("xray_tube", "cryostage")
+        }
         self.clock = SimulatedClock(self.world)
-        self.servers.linkam.late_s = self.servers.spellman.late_s = 2 * REPLY_S
+        # After any deadline; the servers' end cuts the wait short.
+        self.servers.linkam.late_s = self.servers.spellman.late_s = 600.0
         self.rig = Rig(
-            impatient(load_rig(Path(simulators.__file__).with_name("rig.toml"))),
+            patient(load_rig(Path(simulators.__file__).with_name("rig.toml"))),
             clock=self.clock,
             addresses=addresses,
             vendors={"time_tagger": vendor_module(self.world)},
@@ -67,6 +72,10 @@ class Bench:
         self.rig.spectrometer.select(1, 520.0)
         self.rig.cryostage.ramp_to(250.0, 30.0)
         self.rig.xray_tube.beam_on(40.0, 300.0)
+
+    def wait_for_replies(self, deadline_s: float) -> None:
+        for transport in (self.rig.xray_tube.transport, self.rig.cryostage._transport):
+            transport.patience = replace(transport.patience, reply_timeout_s=deadline_s)
 
     def use(self, fault: str) -> dict[str, list[str]]:
         """Use every instrument once; what it complained of, by instrument.
@@ -82,7 +91,7 @@ class Bench:
             ("time_tagger", lambda: self._tags(fault if fault.startswith("tagger.") else "")),
             ("light_path", rig.light_path.status),
         ):
-            complaints[kind] += timed(action)
+            complaints[kind] += complaints_of(action)
         return complaints
 
     def _stage(self) -> list[str]:
@@ -118,9 +127,8 @@ class Bench:
         return found + list(tagger.status().faults)
 
 
-def timed(action: Callable[[], Any]) -> list[str]:
-    """Call, in time; the complaints it returns, or its ``InstrumentError`` as one."""
-    began = time.monotonic()
+def complaints_of(action: Callable[[], Any]) -> list[str]:
+    """Call; the complaints it returns, or its ``InstrumentError`` as one."""
     try:
         result = action()
     except InstrumentError as error:
@@ -128,8 +136,6 @@ def timed(action: Callable[[], Any]) -> list[str]:
         assert text.startswith(error.instrument), text
         assert len(text) > 20, text
         return [text]
-    finally:
-        assert time.monotonic() - began < CALL_S
     return list(result) if isinstance(result, list) else list(getattr(result, "faults", ()))
 
 
@@ -170,6 +176,8 @@ NOTICED = {
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_fault_ends_in_an_error_or_a_recovery_and_the_tube_can_be_made_safe(bench: Bench, fault: str) -> None:
+    if fault.endswith(SILENCE):
+        bench.wait_for_replies(HURRY_S)
     if not fault.startswith("tagger."):
         bench.world.faults.set(fault)
     bench.clock.sleep(30.0)
@@ -183,17 +191,18 @@ def test_fault_ends_in_an_error_or_a_recovery_and_the_tube_can_be_made_safe(benc
         untouched -= {"light_path", "time_tagger"}  # the flipper is the spectrograph's
     if not fault.startswith(("tube.", "cryostage.")):
         assert untouched == set(), complaints
-    off = timed(bench.rig.xray_tube.beam_off)
+    off = complaints_of(bench.rig.xray_tube.beam_off)
     if not off:
         assert not bench.world.tube.hv_on
     else:
         assert fault.startswith("tube."), off
 
     bench.world.faults.clear()
+    bench.wait_for_replies(PATIENT_S)
     bench.clock.sleep(60.0)
     bench.rig.xray_tube.beam_off()
     assert not bench.world.tube.hv_on
-    assert timed(bench.rig.cryostage.status) == []
+    assert complaints_of(bench.rig.cryostage.status) == []
     bench.rig.cryostage.hold()
     bench.rig.spectrometer.status()
     bench.rig.time_tagger.status()

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_wrong_requests_are_answered_with_words_and_the_link_goes_on(link: World
     "line", [b"\n", b"null\n", b"{}\n", b'{"op": "fly"}\n', b"\xff\xfe\n", b'{"op": "now", "x": 1}\n']
 )
 def test_arbitrary_lines_do_not_end_the_server(served: tuple[World, Listener], line: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", served[1].port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", served[1].port), timeout=60) as connection:
         connection.sendall(line + b'{"op": "now"}\n')
         answers = connection.makefile("rb")
         assert json.loads(answers.readline())["ok"] is False
@@ -74,9 +74,9 @@ def test_arbitrary_lines_do_not_end_the_server(served: tuple[World, Listener], l
         answers.close()
 
 
-def test_nobody_there_and_a_world_that_ends() -> None:
+def test_nobody_there_and_a_world_that_ends(reserve_port: Callable[[], int]) -> None:
     world = World()
-    server = control_server(world)
+    server = control_server(world, port=reserve_port())
     link = WorldLink("127.0.0.1", server.port)
     server.close()
     with pytest.raises(LinkError, match="does not answer"):
@@ -91,21 +91,23 @@ def test_port_in_use_is_said(served: tuple[World, Listener]) -> None:
         control_server(served[0], port=served[1].port)
 
 
-def test_sleep_moves_a_stepped_world_and_takes_no_wall_time(link: WorldLink) -> None:
+def test_sleep_moves_a_stepped_world_and_takes_no_wall_time(
+    link: WorldLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = SimulatedClock(link)
-    began = time.monotonic()
+    monkeypatch.setattr("simulators.link.time.sleep", lambda seconds: pytest.fail("it slept"))
+    before = time.time()
     clock.sleep(3600.0)
     assert clock.now() == 3600.0
     clock.sleep(0.0)
     clock.sleep(-5.0)
     assert clock.now() == 3600.0
-    assert time.monotonic() - began < 5.0
-    assert clock.epoch_s() - time.time() == pytest.approx(3600.0, abs=5.0)
+    assert 3540.0 < clock.epoch_s() - before < 3600.0 + 1.0
 
 
 def test_speed_is_never_exceeded(link: WorldLink) -> None:
-    clock = SimulatedClock(link, speed=100.0)
     began = time.monotonic()
+    clock = SimulatedClock(link, speed=100.0)
     for _ in range(30):
         clock.sleep(1.0)
     assert time.monotonic() - began >= 0.3 * 0.95
@@ -120,7 +122,7 @@ def test_sleeps_of_two_threads_overlap() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10.0)
+        thread.join(60.0)
     assert 10.0 <= world.now() < 20.0
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,9 @@ def rig_file(tmp_path: Path) -> Path:
 
 
 def gone(address: str) -> bool:
-    """Whether nobody listens there any more, within 5 s."""
+    """Whether nobody listens there any more, in the end."""
     host, port = address.rsplit(":", 1)
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:
         try:
             WorldLink(host, int(port)).close()
@@ -72,7 +73,7 @@ def test_port_in_use_is_said_and_nothing_left(tmp_path: Path) -> None:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
             stdin=subprocess.DEVNULL,
         )
@@ -87,7 +88,7 @@ from pathlib import Path
 from simulators.rig import SimulatedRig
 rig = SimulatedRig(Path(sys.argv[1]))
 print(rig.addresses["control"], flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -106,8 +107,9 @@ def test_interrupt_does_not_end_it_under_a_parent(rig_file: Path) -> None:
     with SimulatedRig(rig_file) as rig:
         assert os.getpgid(rig.process_id) != os.getpgid(0)
         os.kill(rig.process_id, signal.SIGINT)
-        time.sleep(0.2)
-        assert rig.link.now() == 0.0
+        # A signal is dealt with before much else: after many answers it has been.
+        for step in range(1, 201):
+            assert rig.link.advance(1.0) == step
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT to one process is POSIX")
@@ -136,14 +138,14 @@ def test_by_hand_it_runs_freely_until_interrupted(rig_file: Path, capsys: pytest
         assert "known: " in capsys.readouterr().err
         link.close()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr.read() == ""
 
 
-def test_fault_command_without_a_rig(rig_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_fault_command_without_a_rig(
+    rig_file: Path, capsys: pytest.CaptureFixture[str], reserve_port: Callable[[], int]
+) -> None:
+    port = reserve_port()
     assert fault_main(["list", "--control", f"127.0.0.1:{port}"]) == 1
     assert fault_main(["list", "--control", "nowhere"]) == 2
     assert fault_main(["list", "--rig", str(rig_file)]) == 2

@@ -14,18 +14,20 @@ from simulators.spellman import SpellmanServer
 from simulators.tube import Tube
 from simulators.world import World
 
+PATIENT_S = 60.0
+
 
 class Bench:
-    def __init__(self, **server: Any) -> None:
+    def __init__(self, port: int, **server: Any) -> None:
         self.faults = Faults()
         self.tube = Tube(self.faults)
         self.world = World(tube=self.tube, faults=self.faults)
-        self.server = SpellmanServer(self.world, late_s=0.3, **server)
+        self.server = SpellmanServer(self.world, port, late_s=0.3, **server)
         self.server.start()
         self.connections: list[socket.socket] = []
 
     def connect(self) -> socket.socket:
-        connection = socket.create_connection(self.server.host_and_port, timeout=2.0)
+        connection = socket.create_connection(self.server.host_and_port, timeout=PATIENT_S)
         self.connections.append(connection)
         return connection
 
@@ -37,11 +39,11 @@ class Bench:
 
 
 @pytest.fixture
-def make() -> Iterator[Callable[..., Bench]]:
+def make(reserve_port: Callable[[], int]) -> Iterator[Callable[..., Bench]]:
     benches: list[Bench] = []
 
     def make_one(**server: Any) -> Bench:
-        benches.append(Bench(**server))
+        benches.append(Bench(reserve_port(), **server))
         return benches[-1]
 
     yield make_one
@@ -49,19 +51,30 @@ def make() -> Iterator[Callable[..., Bench]]:
         bench.close()
 
 
-def ask(connection: socket.socket, request: bytes, wait_s: float = 2.0) -> bytes:
-    connection.settimeout(wait_s)
+def ask(connection: socket.socket, request: bytes) -> bytes:
     connection.sendall(request)
     reply = b""
     while not reply.endswith(b"\x03"):
-        try:
-            received = connection.recv(4096)
-        except TimeoutError:
-            break
+        received = connection.recv(4096)
         if not received:
             break
         reply += received
     return reply
+
+
+def said_to(connection: socket.socket, request: bytes, mark: bytes = b"\x0214,\x03") -> bytes:
+    """Everything that a request is answered with; it may be nothing.
+
+    A question with a known answer follows: requests are answered one after the other.
+    """
+    connection.sendall(request + mark)
+    end = b"\x0214,0,\x03"
+    reply = b""
+    while not reply.endswith(end):
+        received = connection.recv(4096)
+        assert received, "the server ended the connection"
+        reply += received
+    return reply.removesuffix(end)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +111,7 @@ def test_mnx_tells_arc_and_temperature_by_its_inputs(make: Callable[..., Bench])
     bench = make(model="mnx50p50")
     connection = bench.connect()
     assert ask(connection, b"\x0276,\x03") == b"\x0276,0,0,0,0,0,0,0,0,\x03"
-    assert ask(connection, b"\x0232,\x03", wait_s=0.2) == b""
+    assert said_to(connection, b"\x0232,\x03") == b""
     bench.tube.trips.update({"arc", "over_temperature"})
     assert ask(connection, b"\x0276,\x03") == b"\x0276,0,0,0,0,0,0,1,1,\x03"
     assert ask(connection, b"\x0222,\x03") == b"\x0222,0,0,1,\x03"
@@ -123,12 +136,13 @@ def test_99_is_not_high_voltage_on_an_xrv(make: Callable[..., Bench]) -> None:
 
 def test_unknown_command(make: Callable[..., Bench]) -> None:
     assert ask(make(model="xrv").connect(), b"\x0288,\x03") == b"\x0288,!,2,\x03"
-    assert ask(make().connect(), b"\x0288,\x03", wait_s=0.2) == b""
+    assert said_to(make().connect(), b"\x0288,\x03") == b""
 
 
 def test_a_wrong_checksum_gets_silence_and_a_right_one_an_answer(make: Callable[..., Bench]) -> None:
     connection = make(checksum=True).connect()
-    assert ask(connection, b"\x0222,x\x03", wait_s=0.2) == b""
+    connection.sendall(b"\x0222,x\x03")
+    # The first that comes is the answer to the right one.
     reply = ask(connection, b"\x0222,p\x03")
     assert reply.startswith(b"\x0222,0,0,0,")
     assert ask(connection, b"\x0210,0,W\x03") == bytes.fromhex("02 31 30 2C 24 2C 63 03")
@@ -137,9 +151,10 @@ def test_a_wrong_checksum_gets_silence_and_a_right_one_an_answer(make: Callable[
 def test_two_frames_in_one_packet_and_one_frame_in_two(make: Callable[..., Bench]) -> None:
     connection = make().connect()
     connection.sendall(b"\x0214,\x03\x0215,\x03\x0222")
-    time.sleep(0.05)
-    connection.sendall(b",\x03")
     received = b""
+    while received.count(b"\x03") < 2:
+        received += connection.recv(4096)
+    connection.sendall(b",\x03")
     while received.count(b"\x03") < 3:
         received += connection.recv(4096)
     assert received == b"\x0214,0,\x03\x0215,0,\x03\x0222,0,0,0,\x03"
@@ -170,7 +185,7 @@ def test_spoilt_answers(make: Callable[..., Bench], fault: str, reply: bytes) ->
     bench = make()
     bench.faults.set(fault, count=1)
     connection = bench.connect()
-    assert ask(connection, b"\x0222,\x03", wait_s=0.2) == reply
+    assert said_to(connection, b"\x0222,\x03") == reply
     assert ask(connection, b"\x0222,\x03") == b"\x0222,0,0,0,\x03"
 
 
@@ -185,7 +200,7 @@ def test_a_late_answer_comes_late(make: Callable[..., Bench]) -> None:
 def test_a_garbled_answer_is_not_the_answer(make: Callable[..., Bench]) -> None:
     bench = make()
     bench.faults.set("tube.reply_garbled", count=1)
-    assert ask(bench.connect(), b"\x0222,\x03", wait_s=0.2) != b"\x0222,0,0,0,\x03"
+    assert said_to(bench.connect(), b"\x0222,\x03") != b"\x0222,0,0,0,\x03"
 
 
 def test_port_gone_ends_connections_and_refuses_new_ones_until_it_is_back(make: Callable[..., Bench]) -> None:
@@ -218,6 +233,7 @@ def test_pymeasures_xrv_driver_runs_the_simulated_supply(make: Callable[..., Ben
     spellman = pytest.importorskip("pymeasure.instruments.spellmanhv.spellmanXRV")
     bench = make(model="xrv")
     supply = spellman.SpellmanXRV(bench.server.address, visa_library="@py", query_delay=0.0)
+    supply.adapter.connection.timeout = 1000 * PATIENT_S
     try:
         assert supply.scaling == {"voltage": 50_000, "current": pytest.approx(1e-3), "polarity": 0}
         supply.voltage_setpoint = 40_000

@@ -208,7 +208,7 @@ def test_phconvert_accepts_the_photon_hdf5_file(
         [sys.executable, "-W", "ignore", "-c", PHCONVERT, *targets],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
         check=True,
-        timeout=60,
+        timeout=200,
     )
 
 

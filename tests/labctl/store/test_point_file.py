@@ -44,7 +44,7 @@ def nxcheck(path: Path) -> str:
         [sys.executable, "-c", script, "--warning", str(path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=True,
     )
     return done.stdout + done.stderr

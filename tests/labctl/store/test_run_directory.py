@@ -27,7 +27,7 @@ REQUEST: dict[str, Any] = {
     "simulated": True,
     "planned_points": 8,
 }
-LATEST_S = 60.0
+LATEST_S = 200.0
 
 
 def python(script: str, *words: str) -> subprocess.Popen[str]:
