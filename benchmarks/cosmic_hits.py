@@ -54,7 +54,10 @@ def said(fit):
 
 def clean(sample, temperature_K, electrons, frames):
     mean = electrons_per_pixel(load_sample(sample).emission(temperature_K), electrons)
-    found = [said(fit_spectrum(one_frame(np.random.default_rng([seed, 7]), mean))) for seed in range(frames)]
+    found = []
+    for seed in range(frames):
+        rng = np.random.default_rng([seed, int(electrons), int(temperature_K), 7])
+        found.append(said(fit_spectrum(one_frame(rng, mean))))
     out, named = np.sum(found, axis=0)
     print(
         f"clean {sample} {temperature_K:g} K, {electrons:g} electrons: {frames} frames, "

@@ -218,7 +218,8 @@ def residual_fields(
     """What a point's fit leaves over, for JSON: in standard deviations, of the joint fit where there is one.
 
     Returns:
-        ``spectrum`` with ``energy_eV`` and ``pull``, ``g2`` with ``lag_ps`` and ``pull``; what was fitted.
+        ``spectrum`` with ``energy_eV`` and ``pull``, ``g2`` with ``lag_ps`` and ``pull``, of what was fitted;
+        each pull has an error of 1.
     """
     found: dict[str, dict[str, Any]] = {}
     if fit.spectrum is not None and spectrum is not None:

@@ -226,4 +226,4 @@ def _mu(problem: JointProblem, contrast: Value) -> Value:
         return contrast.scaled(per_contrast)
     best, more = (0.5 * sum(blinding.mu(contrast.value * step)) for step in (1.0, 1.0001))
     slope = (more - best) / (1e-4 * contrast.value) if contrast.value > 0.0 else 0.0
-    return Value(best, slope * contrast.error)
+    return Value(best, slope * contrast.error, contrast.dof)

@@ -15,6 +15,7 @@ from labctl.fitting.refusal import FitRefused
 from labctl.fitting.spectrum_fit import SpectrumOptions, fit_spectrum
 from labctl.fitting.spectrum_result import SpectrumFit
 from labctl.fitting.value import Value
+from labctl.fitting.without_error import marked
 from labctl.photons.g2 import PairBlocks
 from labctl.spectra.frames import SpectrumData, SpectrumRefused
 
@@ -47,9 +48,9 @@ class PointFit:
     joint: JointFit | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON; ``without_error`` says why a number in it has no error bar."""
         numbers = {name: getattr(self, name) for name in _NUMBERS}
-        return {
+        fields = {
             "software": self.software,
             **{name: None if value is None else value.to_dict() for name, value in numbers.items()},
             "spectrum": None if self.spectrum is None else self.spectrum.to_dict(),
@@ -57,6 +58,7 @@ class PointFit:
             "joint": None if self.joint is None else self.joint.to_dict(),
             "warnings": list(self.warnings),
         }
+        return marked(fields)
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> PointFit:

@@ -44,6 +44,7 @@ from labctl.fitting.sweep_pixels import Pixels, pixels
 from labctl.fitting.sweep_start import Shared, Start, SweepPoint, alone
 from labctl.fitting.trends import LAWS, LawName, TrendPoint, fit_trend, fraction_law, lifetime_law, line_law
 from labctl.fitting.value import Value
+from labctl.fitting.without_error import marked
 
 Array = NDArray[np.float64]
 
@@ -109,8 +110,8 @@ class SweepFit:
         return Value(float(value[0]), math.sqrt(max(variance, 0.0)))
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
+        """For JSON; ``without_error`` says why a number in it has no error bar."""
+        fields = {
             "software": self.software,
             "shared": self.shared,
             "estimates": self.estimates.to_dict(),
@@ -120,6 +121,7 @@ class SweepFit:
             "background_Hz": [list(rates) for rates in self.background_Hz],
             "warnings": list(self.warnings),
         }
+        return marked(fields)
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> SweepFit:
