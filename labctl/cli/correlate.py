@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.cli.background import add_background_arguments, background_rates
 from labctl.cli.numbers import finite, whole, whole_from_1
+from labctl.cli.out_files import figure_path, require_writable
 from labctl.cli.output import Output
 from labctl.cli.tag_sources import (
     add_run_arguments,
     channel_number,
-    figure_path,
     find_records,
     reading_progress,
     require_same_settings,
@@ -79,6 +79,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     sources = [record.source for record in records]
     pairs = _pairs(args, sources[0])
     figure = figure_path(args.out, sources[0].path, "g2")
+    figures = [figure, *(for_pair(figure, pair) for pair in pairs[1:])]
+    files = [file for place in figures for file in (place, place.with_suffix(".csv"))]
+    require_writable(files, [source.path for source in sources])
     background = background_rates(args, sources[0], pairs)
     if args.log:
         from labctl.cli.log_lags import correlate_log_lags

@@ -28,6 +28,7 @@ def save_decay_figure(
     from matplotlib.figure import Figure
 
     from labctl.colours import DATA
+    from labctl.figure_file import plain, save_figure
 
     figure = Figure(figsize=(8.5, 5.8 if fit is not None else 4.4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -44,13 +45,13 @@ def save_decay_figure(
     width = curve.bin_ps
     unit = f"{width:g} ps" if width < 1000 else f"{width / 1000:.4g} ns"
     axes.set_ylabel(f"photons per {unit}")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(plain(title), fontsize=11)
     if data is not None and fit is not None:
         _draw_fit(panels, data, fit)
     panels[-1].set_xlabel("delay after the pulse (ns)")
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def _draw_fit(panels: Any, data: DecayData, fit: DecayFit) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.cli.out_files import require_writable, table_path
 from labctl.cli.output import Output
 from labctl.errors import InputError
 
@@ -39,9 +40,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from labctl.photons.edinburgh import read_edinburgh
 
     wanted = _peaks(args.peaks)
-    table = args.out or Path(f"{args.source.stem}_table.csv")
-    if not table.parent.is_dir():
-        raise InputError(f"--out {table}: the folder {table.parent} does not exist")
+    table = table_path(args.out, args.source, "table")
+    figure = table.with_suffix(".png")
+    require_writable([table, figure], [args.source])
     scans = read_edinburgh(args.source)
     if not scans:
         raise InputError(f"{args.source}: no curve holds a number")
@@ -58,7 +59,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
         fit = _fit(scan, wanted, args.line_shape, out) if wanted is not None and _is_emission(scan) else None
         fits.append(fit)
         results.append({**fields, "fit": None if fit is None else _fit_fields(fit[1])})
-    figure = table.with_suffix(".png")
     _draw(figure, scans, fits, args.source.name)
     _write(table, scans)
     out.say(f"figure: {figure}")
@@ -181,10 +181,12 @@ def _draw(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from labctl.figure_file import plain, save_figure
+
     axes_of = list(dict.fromkeys((scan.x_quantity, scan.x_unit) for scan in scans))
     figure = Figure(figsize=(8.5, 4.6 * len(axes_of)), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(plain(title), fontsize=11)
     panels = figure.subplots(len(axes_of), 1, squeeze=False)[:, 0]
     for panel, axis in zip(panels, axes_of, strict=True):
         quantity, unit = axis
@@ -194,7 +196,7 @@ def _draw(
         relative = max(highest) > _FAR_APART * min(highest) and quantity.lower() != "time"
         for place, k in enumerate(own):
             _draw_scan(panel, scans[k], fits[k], place, highest[place] if relative else 1.0)
-        panel.set_xlabel(f"{quantity.lower()} ({unit})" if unit else quantity.lower())
+        panel.set_xlabel(plain(f"{quantity.lower()} ({unit})" if unit else quantity.lower()))
         panel.set_ylabel("relative to the highest point" if relative else "counts")
         panel.margins(x=0)
         if quantity.lower() == "time" and any((scans[k].counts > 0).any() for k in own):
@@ -205,7 +207,7 @@ def _draw(
         panel.legend(frameon=False, fontsize=8)
         panel.spines[["top", "right"]].set_visible(False)
 
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def _draw_scan(
@@ -219,6 +221,7 @@ def _draw_scan(
 
     from labctl.colours import COUPLED, DATA, INK, SIGNAL, UNCOUPLED
     from labctl.emission.response import HC_EV_NM
+    from labctl.figure_file import plain
     from labctl.spectra.reduction import to_energy
 
     colours = (DATA, SIGNAL, COUPLED, UNCOUPLED, INK)
@@ -228,6 +231,7 @@ def _draw_scan(
     if fixed and scan.x_quantity.lower() == "wavelength":
         with_what = "excited at" if "emission" in scan.kind.lower() else "seen at"
         label = f"{label} ({with_what} {fixed} nm)"
+    label = plain(label)
     if fit is None:
         panel.plot(scan.x, scan.counts / unit, color=colour, lw=1.0, label=label)
         return
@@ -249,6 +253,8 @@ def _draw_scan(
 
 
 def _write(path: Path, scans: list[EdinburghScan]) -> None:
+    from labctl.store.durable import write_text
+
     lines = ["curve,kind,quantity,unit,x,counts"]
     for number, scan in enumerate(scans, start=1):
         head = ",".join(
@@ -256,4 +262,4 @@ def _write(path: Path, scans: list[EdinburghScan]) -> None:
             for text in (scan.label or f"curve {number}", scan.kind, scan.x_quantity, scan.x_unit)
         )
         lines += [f"{head},{x:.10g},{n:.10g}" for x, n in zip(scan.x, scan.counts, strict=True)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")

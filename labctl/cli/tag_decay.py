@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.cli.numbers import finite, whole, whole_from_1
+from labctl.cli.out_files import require_writable, table_path
 from labctl.cli.output import Output
 from labctl.cli.tag_sources import two_channels
 from labctl.errors import InputError
@@ -69,6 +70,7 @@ def add_decay_arguments(parser: argparse.ArgumentParser) -> None:
 def decay_curve(args: argparse.Namespace, out: Output) -> int:
     """Count or read, fit if asked, write table and figure."""
     from labctl.cli.decay_figure import save_decay_figure
+    from labctl.store.durable import write_text
 
     if not 0 < args.range_ns <= _MOST_NS:
         raise InputError(f"--range-ns {args.range_ns:g}: must be positive, at most {_MOST_NS:g}")
@@ -84,11 +86,13 @@ def decay_curve(args: argparse.Namespace, out: Output) -> int:
         ((name, response),) = responses.items()
         curves = {label: entry for label, entry in curves.items() if label != name}
         out.say(f"{name}: taken as the instrument's response of the others")
-    table = args.out or Path(f"{args.source.stem or args.source.name}_decay.csv")
-    if not table.parent.is_dir():
-        raise InputError(f"--out {table}: the folder {table.parent} does not exist")
+    table = table_path(args.out, args.source, "decay")
+    figures = [
+        table.with_name(f"{table.stem}{'' if k == 0 else f'_{k + 1}'}.png") for k in range(len(curves))
+    ]
+    require_writable([table, *figures], [args.source, *([] if args.response is None else [args.response])])
     lines, results = ["curve,delay_ns,counts" + (",fit" if wanted is not None else "")], []
-    for number, (label, (read, _)) in enumerate(curves.items(), start=1):
+    for figure, (label, (read, _)) in zip(figures, curves.items(), strict=True):
         curve = read if args.pulses is None or read.pulses else _with_pulses(read, args.pulses, label)
         _say_curve(out, label, curve)
         data = fit = None
@@ -96,7 +100,6 @@ def decay_curve(args: argparse.Namespace, out: Output) -> int:
             data, first = _data(curve, response, args)
             fit = _fit(data, wanted, args.response_sigma_ps, label)
             _say_fit(out, fit, data)
-        figure = table.with_name(f"{table.stem}{'' if number == 1 else f'_{number}'}.png")
         save_decay_figure(figure, curve, data, fit, f"{args.source.name}: {label}")
         lines += _rows(label, curve, data, fit, first if data is not None else 0)
         out.say(f"figure: {figure}")
@@ -110,7 +113,7 @@ def decay_curve(args: argparse.Namespace, out: Output) -> int:
                 "figure": str(figure),
             }
         )
-    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(table, "\n".join(lines) + "\n")
     out.say(f"table: {table}")
     out.result({"source": str(args.source), "curves": results, "table": str(table)})
     return 0

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.cli.numbers import finite, finite_from_0, whole_from_1
+from labctl.cli.out_files import figure_path, require_writable
 from labctl.cli.output import Output
-from labctl.cli.tag_sources import Record, figure_path, find_records, require_tags, two_channels, window_ps
+from labctl.cli.tag_sources import Record, find_records, require_tags, two_channels, window_ps
 from labctl.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def response(args: argparse.Namespace, out: Output) -> int:
     start, stop = two_channels(args.channels, source)
     window = window_ps(args.range_ns, args.bin_ps)
     figure = figure_path(args.out, source.path, "response")
+    table = figure.with_suffix(".csv")
+    require_writable([figure, table], [source.path])
     counted = correlate(source.read(), Request((Pair(start, stop),), window, args.bin_ps))
     require_tags(source, (start, stop), counted.tags_by_channel)
     (blocks,) = counted.blocks
@@ -70,7 +73,6 @@ def response(args: argparse.Namespace, out: Output) -> int:
     for line in lines:
         out.say(f"    {line}")
     _draw(figure, fit, f"{source.path.name}: timing response of {start} and {stop}")
-    table = figure.with_suffix(".csv")
     _write(table, fit)
     out.say(f"figure: {figure}")
     out.say(f"table: {table}")
@@ -215,6 +217,7 @@ def _draw(path: Path, fit: ResponseFit, title: str) -> None:
     from matplotlib.figure import Figure
 
     from labctl.colours import DATA, FAINT, INK, MARK
+    from labctl.figure_file import plain, save_figure
     from labctl.fitting.response_fit import response_model
 
     figure = Figure(figsize=(8.5, 5.6), layout="constrained")
@@ -238,7 +241,7 @@ def _draw(path: Path, fit: ResponseFit, title: str) -> None:
     axes.set_ylim(0.5 * max(float(curve.min()), 0.5), 2 * max(float(fit.counts.max()), 1.0))
     axes.set_ylabel(f"pairs per {edges[1] - edges[0]:g} ps")
     axes.legend(frameon=False, fontsize=9)
-    axes.set_title(title, fontsize=11)
+    axes.set_title(plain(title), fontsize=11)
     rest.plot(centre, (fit.counts - curve) / np.sqrt(np.maximum(curve, 1.0)), ".", ms=2.5, color=DATA)
     rest.axhline(0.0, color=FAINT, lw=0.8)
     rest.set_ylabel("residual (sigma)")
@@ -247,11 +250,13 @@ def _draw(path: Path, fit: ResponseFit, title: str) -> None:
     rest.set_xlim(-reach, reach)
     for panel in (axes, rest):
         panel.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def _write(path: Path, fit: ResponseFit) -> None:
+    from labctl.store.durable import write_text
+
     centre: Any = 0.5e12 * (fit.edges_s[1:] + fit.edges_s[:-1])
     lines = ["delay_ps,pairs,fit"]
     lines += [f"{t:.3f},{n:.0f},{m:.6g}" for t, n, m in zip(centre, fit.counts, fit.curve(), strict=True)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ def find_records(text: str, args: argparse.Namespace) -> list[Record]:
     from labctl.store.lookup import find_run
     from labctl.store.run_directory import is_run_directory
 
-    if path.is_dir() and not is_run_directory(path.resolve()):
+    if path.is_dir() and not is_run_directory(Path(os.path.realpath(path))):
         raise InputError(
             f"{path}: a folder without tag segments (tags-00001.h5 ...), and not a run directory either"
         )
@@ -125,7 +126,7 @@ def require_same_settings(records: Sequence[Record]) -> None:
         InputError: Names the setting, both values and both records; ``--add-anyway`` overrides it.
     """
     first = records[0]
-    paths = [record.source.path.resolve() for record in records]
+    paths = [Path(os.path.realpath(record.source.path)) for record in records]
     for path in paths:
         if paths.count(path) > 1:
             raise InputError(f"{path} is given twice: adding a record to itself adds nothing new")
@@ -223,21 +224,6 @@ def window_ps(range_ns: float, bin_ps: int) -> int:
     if 2 * window // bin_ps > _MOST_BINS:
         raise InputError(f"{2 * window // bin_ps} bins are too many; take wider bins or a shorter range")
     return window
-
-
-def figure_path(out: Path | None, source: Path, ending: str) -> Path:
-    """Where a figure goes: as asked, or ``<name>_<ending>.png`` in the present folder.
-
-    Raises:
-        InputError: The folder does not exist, or the name has no ending of a figure.
-    """
-    if out is None:
-        return Path(f"{source.stem or source.name}_{ending}.png")
-    if not out.parent.is_dir():
-        raise InputError(f"--out {out}: the folder {out.parent} does not exist")
-    if out.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"--out {out}: a figure ends in .png, .pdf or .svg")
-    return out
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.colours import DATA, FAINT, INK, MARK, SIGNAL
+from labctl.figure_file import plain, save_figure
 from labctl.fitting.value import Value
 from labctl.photons.background import SignalShare, signal_g2
 from labctl.photons.features import Comb, Feature
@@ -45,12 +46,12 @@ def save_g2_figure(
     comb = None if feature is None else feature.comb
     figure = Figure(figsize=(10.0, 6.2 if comb is not None else 4.6), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(plain(title), fontsize=11)
     if feature is not None and comb is not None:
         _draw_pulsed(figure, blocks, feature, comb, share)
     else:
         _draw_continuous(figure, blocks, feature, share)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def _draw_continuous(

@@ -11,6 +11,7 @@ import numpy as np
 from labctl.photons.background import SignalShare, signal_g2
 from labctl.photons.g2 import PairBlocks
 from labctl.photons.log_lags import LogG2
+from labctl.store.durable import write_text
 
 
 def write_g2_table(
@@ -48,7 +49,7 @@ def write_g2_table(
     line = ",".join(formats)
     lines = [*_comments(notes), ",".join(names)]
     lines += [line.format(*row) for row in zip(*columns, strict=True)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def write_log_table(path: Path, sides: tuple[LogG2, LogG2], header: Mapping[str, Any]) -> None:
@@ -73,7 +74,7 @@ def write_log_table(path: Path, sides: tuple[LogG2, LogG2], header: Mapping[str,
             f"{t:.9g},{low:.9g},{high:.9g},{sign},{n},{e:.8g},{g:.8g},{s:.4g},{x}"
             for t, low, high, n, e, g, s, x in columns
         ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _comments(notes: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from labctl.colours import DATA, FAINT, MARK
+from labctl.figure_file import plain, save_figure
 from labctl.photons.log_lags import LogG2
 
 
@@ -50,8 +51,8 @@ def save_log_figure(path: Path, sides: tuple[LogG2, LogG2], title: str) -> None:
         axes.text(0.5, 0.5, "no lag at which a pair is expected", ha="center", transform=axes.transAxes)
     axes.set_xlabel("lag (s)")
     axes.set_ylabel("$g^{(2)}$, normalised to the count rates")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(plain(title), fontsize=11)
     if drawn:
         axes.legend(fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)

@@ -78,3 +78,24 @@ def test_a_decay_without_a_single_count_is_drawn(tmp_path: Path) -> None:
     path.write_text("Type,Time Scan,\nXAxis,Time(ns),\n\n0,0,\n1,0,\n2,0,\n3,0,\n", encoding="utf-8")
     assert main(["edinburgh", str(path), "--out", str(tmp_path / "t.csv")]) == 0
     assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_read_is_never_overwritten(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = export.read_bytes()
+    assert main(["edinburgh", str(export), "--out", str(export)]) == 2
+    assert "is what is read, and would be overwritten" in capsys.readouterr().err
+    assert main(["edinburgh", str(export), "--out", str(export.with_suffix(".png"))]) == 2
+    assert "this is for the table" in capsys.readouterr().err
+    export.with_name("folder.csv").mkdir()
+    assert main(["edinburgh", str(export), "--out", str(export.with_name("folder.csv"))]) == 2
+    assert "a folder of this name is in the way" in capsys.readouterr().err
+    assert main(["edinburgh", str(export), "--out", str(export.with_name("x" * 300 + ".csv"))]) == 2
+    assert "no file can have this name" in capsys.readouterr().err
+    assert export.read_bytes() == before
+    assert sorted(path.name for path in export.parent.iterdir()) == ["emission.csv", "folder.csv"]
+
+
+def test_a_name_with_dollars_is_no_formula(export: Path, tmp_path: Path) -> None:
+    odd = export.rename(tmp_path / r"5$ \foo $.csv")
+    assert main(["edinburgh", str(odd), "--out", str(tmp_path / "table.csv")]) == 0
+    assert (tmp_path / "table.png").stat().st_size > 10_000
