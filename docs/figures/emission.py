@@ -184,6 +184,7 @@ def ten_samples() -> None:
         "Ten X-ray samples, 80 K",
         members,
         [sample.emission(80.0) for sample in members],
+        [0.0] * len(members),
         temperature_K=80.0,
         spot_um=50.0,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,7 @@ RAMAN_K = 300.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("--sample", default="A", help="A, B, 03 to 10 or a full name (default A)")
+    parser.add_argument("--sample", help="A, B, 03 to 10 or a full name (default A)")
     parser.add_argument("--temperature", type=float, default=80.0, metavar="K", help="in K (default 80)")
     parser.add_argument("--excitation", choices=("xray", "uv"), help="default: the sample's own")
     parser.add_argument(
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warming", action="store_true", help="the stage comes from colder")
     parser.add_argument(
         "--hysteresis-K",
-        type=float,
+        type=finite,
         metavar="K",
         help="with --warming: how far the coupled light lags (default: as the sample's data file says)",
     )
@@ -59,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--raman", metavar="FILE", help="Raman table: also say what such a lattice would do")
     parser.add_argument(
-        "--huang-rhys", type=finite, default=1.0, metavar="S", help="strength of the Raman table (default 1)"
+        "--huang-rhys", type=finite, metavar="S", help="strength of the Raman table (default 1)"
     )
     parser.add_argument("--out", metavar="FILE", help="figure (default: emission_SAMPLE_TEMPERATUREK.png)")
 
@@ -92,20 +94,28 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.hysteresis_K is not None and not args.warming:
         raise InputError("--hysteresis-K says how light on warming differs: give --warming, too")
+    if args.huang_rhys is not None and args.raman is None:
+        raise InputError("--huang-rhys is the strength of a Raman table: give --raman, too")
     if args.population and args.excitation == "uv":
         raise InputError("--population: the ten samples are known under X-rays only")
+    for option, value in (("--sample", args.sample), ("--raman", args.raman)):
+        if args.population and value is not None:
+            raise InputError(f"--population shows all ten samples: leave out {option} {value}")
 
 
 def _one(args: argparse.Namespace, out: Output) -> int:
     from labctl.cli.emission_figure import draw_light
 
-    sample = _sample(args.sample, args.excitation, args.cycle)
+    sample = _sample("A" if args.sample is None else args.sample, args.excitation, args.cycle)
+    if sample.excitation != "xray" and args.bursts == "cascade":
+        raise InputError(f"--bursts cascade: {sample.name} is excited by {sample.excitation}, not by X-rays")
     emission = sample.emission(args.temperature, spot_um=args.spot_um, lag_K=_lag_K(sample, args))
     lattice = None if args.raman is None else _lattice(args)
     figure = _figure_path(args.out, sample.name, args.temperature)
     title = f"{sample.title}, {_where(args)}, spot {args.spot_um:g} µm"
     sigma_s = args.response_ps * 1e-12
-    draw_light(figure, title, emission, contrast_s=_contrast(sample, args), sigma_s=sigma_s)
+    with _written(figure):
+        draw_light(figure, title, emission, contrast_s=_contrast(sample, args), sigma_s=sigma_s)
     _report(sample, emission, args, out)
     if lattice is not None:
         _report_lattice(lattice, args, out)
@@ -147,6 +157,14 @@ def _figure_path(out: str | None, name: str, temperature_K: float) -> Path:
     if path.suffix not in (".png", ".pdf", ".svg"):
         raise InputError(f"--out {out}: a figure is a .png, .pdf or .svg file")
     return path
+
+
+@contextmanager
+def _written(figure: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise InputError(f"{figure}: cannot be written ({problem.strerror})") from None
 
 
 def _report(sample: Sample, emission: Emission, args: argparse.Namespace, out: Output) -> None:
@@ -249,10 +267,11 @@ def _lattice(args: argparse.Namespace) -> dict[str, float]:
     from labctl.emission.lattice import disorder_eV, rate_exponent_K
     from labctl.emission.raman_table import RamanTableError, load_raman_density
 
-    if not 0.0 < args.huang_rhys <= 100.0:
-        raise InputError(f"--huang-rhys {args.huang_rhys}: it must be above 0 and at most 100")
+    huang_rhys = 1.0 if args.huang_rhys is None else args.huang_rhys
+    if not 0.0 < huang_rhys <= 100.0:
+        raise InputError(f"--huang-rhys {huang_rhys}: it must be above 0 and at most 100")
     try:
-        phonons = load_raman_density(args.raman, huang_rhys=args.huang_rhys, temperature_K=RAMAN_K)
+        phonons = load_raman_density(args.raman, huang_rhys=huang_rhys, temperature_K=RAMAN_K)
     except RamanTableError as problem:
         raise InputError(f"--raman {problem}") from None
     material = replace(load_material("CsPbBr3"), phonons=phonons)
@@ -283,7 +302,11 @@ def _population(args: argparse.Namespace, out: Output) -> int:
     ]
     figure = _figure_path(args.out, "population", args.temperature)
     title = f"Ten X-ray samples, {_where(args)}, spot {args.spot_um:g} µm"
-    draw_population(figure, title, samples, lights, temperature_K=args.temperature, spot_um=args.spot_um)
+    lags_K = [_lag_K(sample, args) for sample in samples]
+    with _written(figure):
+        draw_population(
+            figure, title, samples, lights, lags_K, temperature_K=args.temperature, spot_um=args.spot_um
+        )
     out.say(f"ten X-ray samples, {_where(args)}, spot {args.spot_um:g} um")
     out.say("sample       share   red-shift   coupled    uncoupled")
     rows = []
@@ -299,7 +322,7 @@ def _population(args: argparse.Namespace, out: Output) -> int:
         if len(values) > 1:
             spread = statistics.stdev(values)
             out.say(f"{name}: {statistics.mean(values):.3f} +- {spread:.3f} ns over {len(values)} samples")
-    for note in _notes(args, max(_lag_K(sample, args) for sample in samples)):
+    for note in _notes(args, max(lags_K)):
         out.say(note)
     out.say(f"figure: {figure}")
     named = [{"sample": sample.name} | row for sample, row in zip(samples, rows, strict=True)]

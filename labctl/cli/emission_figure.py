@@ -47,20 +47,24 @@ def draw_population(
     title: str,
     samples: Sequence[Sample],
     lights: Sequence[Emission],
+    lags_K: Sequence[float],
     *,
     temperature_K: float,
     spot_um: float,
 ) -> None:
-    """Spectra and lifetimes of several samples' lights at one temperature, coupled shares at all."""
+    """Spectra and lifetimes of several samples' lights at one temperature, coupled shares at all.
+
+    ``lags_K`` says for each sample how far its coupled light lags (0 on cooling).
+    """
     figure = _figure(title)
     spectrum, lifetimes, share = figure.subplots(1, 3)
     energy = np.linspace(1.8, 2.75, 600)
     kelvin = np.linspace(80.0, 300.0, 120)
-    for number, (sample, emission) in enumerate(zip(samples, lights, strict=True)):
+    for number, (sample, emission, lag_K) in enumerate(zip(samples, lights, lags_K, strict=True)):
         curve = model.spectrum_per_eV(emission, energy)
         spectrum.plot(energy, curve / curve.max() - 0.35 * number, color=colours.INK, lw=0.9)
         spectrum.text(1.81, -0.35 * number + 0.04, sample.name.removeprefix("xray-"), fontsize=7)
-        shares = [100 * sample.coupled_fraction(float(k), spot_um=spot_um) for k in kelvin]
+        shares = [100 * sample.coupled_fraction(float(k), spot_um=spot_um, lag_K=lag_K) for k in kelvin]
         share.plot(kelvin, shares, color=colours.COUPLED, lw=0.9)
         parts = {part.name: part.lifetime_s * 1e9 for part in emission.components}
         for name, lifetime in parts.items():
@@ -105,7 +109,8 @@ def _spectrum(axes: Axes, emission: Emission) -> None:
             (part.energy_eV, float(np.interp(part.energy_eV, energy, total))),
             (0, 6),
             textcoords="offset points",
-            ha="center",
+            # The coupled line is the redder one: to its right the sum may rise.
+            ha="right" if part.name == "coupled" else "center",
             va="bottom",
             fontsize=8,
         )

@@ -3,7 +3,8 @@
 Laws between the values at 80 and 300 K that a data file gives:
 
 * lifetime tau(T) = tau_300 exp[-A_X (1/T - 1/300)], the law of the second paper's rate ratio R_X; A_X follows
-  from the two values (165 K for sample A's uncoupled light);
+  from the two values (165 K for sample A's uncoupled light); held below 77 K, where the law would run away
+  while a dot's lattice comes to rest (:mod:`labctl.emission.lattice`);
 * coupled fraction: a logistic step in temperature around the midpoint, scaled to meet both values;
 * red-shift and widths: linear in temperature;
 * light yield: 1 / (1 + a exp(-E/kT)), thermal quenching, 1 at 80 K.
@@ -25,6 +26,8 @@ from labctl.emission.cooling_cycle import CoolingCycles, departure
 
 COLD_K = 80.0
 WARM_K = 300.0
+#: Boiling nitrogen: no stage of the rig gets colder.
+HELD_BELOW_K = 77.0
 REFERENCE_SPOT_UM = 50.0
 _BOLTZMANN_EV_PER_K = 8.617333262e-5
 
@@ -183,7 +186,8 @@ def rate_constant_K(lifetime_s: tuple[float, float]) -> float:
 def lifetime_at(lifetime_s: tuple[float, float], temperature_K: float) -> float:
     """Lifetime at one temperature from those at 80 and 300 K (law in the module's docstring)."""
     rate = rate_constant_K(lifetime_s)
-    return lifetime_s[1] * math.exp(-rate * (1.0 / temperature_K - 1.0 / WARM_K))
+    kelvin = max(temperature_K, HELD_BELOW_K)
+    return lifetime_s[1] * math.exp(-rate * (1.0 / kelvin - 1.0 / WARM_K))
 
 
 def sample_names() -> tuple[str, ...]:

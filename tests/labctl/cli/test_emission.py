@@ -22,6 +22,12 @@ def test_components_of_sample_A_at_80_K(tmp_path, capsys):
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_figure_that_cannot_be_written_is_named(tmp_path, capsys):
+    (tmp_path / "folder.svg").mkdir()
+    code, text = call(capsys, "--sample", "uv", "--out", str(tmp_path / "folder.svg"))
+    assert code == 2 and "folder.svg: cannot be written (" in text.err
+
+
 def test_json_gives_one_object(tmp_path, capsys):
     code, text = call(capsys, "--sample", "uv", "--json", "--out", str(tmp_path / "uv.png"))
     fields = json.loads(text.out)
@@ -136,13 +142,17 @@ def test_an_unreadable_raman_table_is_refused_with_its_line(tmp_path, capsys):
         (["--temperature", "nan"], "4 to 500 K"),
         (["--cycle", "0"], "counted from 1"),
         (["--warming", "--hysteresis-K", "-1"], "--hysteresis-K -1: it must be from 0 to 100 K"),
-        (["--warming", "--hysteresis-K", "nan"], "it must be from 0 to 100 K"),
+        (["--warming", "--hysteresis-K", "nan"], "--hysteresis-K: nan: a finite number is expected"),
         (["--hysteresis-K", "5"], "give --warming, too"),
         (["--sample", "A@two"], "number of the cooling cycle"),
         (["--sample", "A@2", "--cycle", "3"], "given twice"),
         (["--population", "--excitation", "uv"], "under X-rays only"),
         (["--raman", "nowhere.csv"], "nowhere.csv"),
         (["--out", "light.txt"], "a figure is a .png"),
+        (["--huang-rhys", "2"], "give --raman, too"),
+        (["--population", "--sample", "07"], "leave out --sample 07"),
+        (["--population", "--raman", "r.csv"], "leave out --raman r.csv"),
+        (["--sample", "uv", "--bursts", "cascade"], "uv is excited by uv, not by X-rays"),
     ],
 )
 def test_wrong_input_is_named(capsys, arguments, message):

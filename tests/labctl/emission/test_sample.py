@@ -53,6 +53,19 @@ def test_uncoupled_lifetime_follows_the_rate_law():
     np.testing.assert_allclose(slopes, -sample.rate_constant_K, rtol=1e-9)
 
 
+def test_far_below_the_stages_range_lifetimes_stand_still():
+    """The law's 1/T would leave 1e-26 s at 4 K; down to 77 K it holds."""
+    for name in ("xray-A", "uv"):
+        sample = s.load_sample(name)
+        slow = {
+            kelvin: sample.emission(kelvin).component("uncoupled").lifetime_s
+            for kelvin in (4.0, 60.0, 77.0, 78.0)
+        }
+        assert slow[4.0] == slow[60.0] == slow[77.0] < slow[78.0]
+        law = sample.lifetime_s[0] * np.exp(-sample.rate_constant_K * (1 / 77 - 1 / 80))
+        assert slow[77.0] == pytest.approx(law)
+
+
 def test_coupled_light_is_broader_and_broader_still_under_xrays():
     uv, xray = s.load_sample("uv").emission(80.0), s.load_sample("xray-A").emission(80.0)
     assert uv.component("coupled").width_eV > uv.component("uncoupled").width_eV
