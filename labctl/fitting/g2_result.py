@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -42,6 +42,7 @@ class G2Fit:
         blinding: The dead time that the model describes; None without.
         hidden_shift_s: With one lifetime: how much longer the uncoupled light lives if a weak coupled
             component is hidden in it, mean and spread over what may be.
+        software: Name and version that fitted.
     """
 
     n_lifetimes: int
@@ -57,6 +58,7 @@ class G2Fit:
     warnings: tuple[str, ...]
     blinding: Blinding | None = None
     hidden_shift_s: Value = NOTHING_HIDDEN
+    software: str = field(default_factory=software)
 
     @property
     def tau_fast_s(self) -> Value | None:
@@ -104,7 +106,7 @@ class G2Fit:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "software": software(),
+            "software": self.software,
             "n_lifetimes": self.n_lifetimes,
             "form": self.form,
             "estimates": self.estimates.to_dict(),
@@ -138,4 +140,5 @@ class G2Fit:
             # Runs of earlier versions have neither.
             blinding=Blinding.from_dict(fields["blinding"]) if fields.get("blinding") else None,
             hidden_shift_s=Value.from_dict(fields.get("hidden_shift_s")) or NOTHING_HIDDEN,
+            software=str(fields["software"]),
         )

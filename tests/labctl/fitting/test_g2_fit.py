@@ -313,6 +313,9 @@ def test_written_and_read_again(bursts):
     lag = np.linspace(-5e3, 5e3, 41)
     np.testing.assert_array_equal(again.curve(lag), fit.curve(lag))
     assert again.to_dict() == fit.to_dict()
+    # A fit read from an old run keeps the version that made it.
+    earlier = {**fit.to_dict(), "software": "labctl 0.0.7"}
+    assert G2Fit.from_dict(earlier).to_dict()["software"] == "labctl 0.0.7"
 
 
 def test_curve_passes_through_the_data(bursts):
