@@ -104,9 +104,8 @@ def _measured(result: Mapping[str, Any], column: _Column) -> str:
 def _value(result: Mapping[str, Any], column: _Column) -> str:
     from labctl.fitting.value import Value
 
-    if result["value"] is None:
-        return "-"
-    return str(Value(result["value"], result["error"]).scaled(column.per_unit))
+    value = None if result["value"] is None else Value.from_dict(dict(result))
+    return "-" if value is None else str(value.scaled(column.per_unit))
 
 
 def _true(result: Mapping[str, Any], column: _Column) -> str:
@@ -116,8 +115,10 @@ def _true(result: Mapping[str, Any], column: _Column) -> str:
     true = result["true"] * column.per_unit
     if result["value"] is None:
         return f"{true:.3g}"
-    digits = _value(result, column).partition("(")[0].partition(".")[2]
-    return f"{true:.{len(digits)}f}" if digits.isdigit() or not digits else f"{true:.6g}"
+    # 0.236(6), or 1.24 +0.20 -0.11.
+    number = _value(result, column).partition("(")[0].partition(" +")[0]
+    digits = number.partition(".")[2]
+    return f"{true:.{len(digits)}f}" if digits.isdigit() or (number and not digits) else f"{true:.6g}"
 
 
 def _true_with_unit(result: Mapping[str, Any], column: _Column) -> str:

@@ -111,7 +111,7 @@ def _report_lines(run: RunDirectory) -> list[str]:
         "",
     ]
     known = any(row[name]["true"] is not None for row in rows for name in RESULTS)
-    lines += ["Errors are one standard deviation, in units of the last digit."]
+    lines += ["Errors are half widths of 68.3 % intervals, in units of the last digit."]
     if known:
         lines += ["The sample is simulated: the true value stands in brackets."]
     headings = ["T (K)", *(heading for heading, _ in _HEADINGS.values()), *_GOODNESS.values()]
@@ -137,9 +137,8 @@ def _goodness(fit: Any) -> str:
 def _cell(result: Mapping[str, Any], factor: float) -> str:
     from labctl.fitting.value import Value
 
-    text = "-"
-    if result["value"] is not None:
-        text = str(Value(result["value"], result["error"]).scaled(factor))
+    value = None if result["value"] is None else Value.from_dict(dict(result))
+    text = "-" if value is None else str(value.scaled(factor))
     if result["true"] is not None:
         text += f" [{result['true'] * factor:.3g}]"
     return text

@@ -26,7 +26,8 @@ def result_row(point: PointData, fit: PointFit | Mapping[str, Any] | None) -> di
     Returns:
         ``point``, ``set_point_K``, ``temperature_K``, ``temperature_sd_K``, ``warnings``, and for each
         of :data:`RESULTS` a dict ``value``, ``error``, ``true``, ``sigmas`` (value minus true in units
-        of the error), each None when there is no such number.
+        of the error), each None when there is no such number; and ``dof``, ``below``, ``above`` where the
+        fit has them, so that ``labctl.fitting.value.Value.from_dict`` reads the whole number back.
     """
     fields = _fields(fit)
     truth = point.truth or {}
@@ -118,9 +119,11 @@ def _fields(fit: PointFit | Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 def _result(entry: Any, true: Any) -> dict[str, float | None]:
     value = error = sigmas = None
+    more: dict[str, float | None] = {}
     if isinstance(entry, Mapping) and entry.get("value") is not None:
         value, error = float(entry["value"]), float(entry["error"])
+        more = {name: float(entry[name]) for name in ("dof", "below", "above") if name in entry}
     known = float(true) if true is not None else None
     if value is not None and error and known is not None:
         sigmas = (value - known) / error
-    return {"value": value, "error": error, "true": known, "sigmas": sigmas}
+    return {"value": value, "error": error, **more, "true": known, "sigmas": sigmas}

@@ -324,6 +324,14 @@ def test_the_line_of_a_point_gives_each_number_with_error_and_truth(points: list
     )
 
 
+def test_the_line_of_a_point_gives_both_sides_of_a_lopsided_interval(points: list[PointData]) -> None:
+    slow = {"value": 1.24e-9, "error": 0.155e-9, "below": 0.11e-9, "above": 0.20e-9}
+
+    said = point_line(result_row(points[1], {"tau_slow_s": slow}))
+
+    assert "tau_slow 1.24 +0.20 -0.11 ns   true:" in said and said.endswith(", 0.74 ns")
+
+
 def test_far_from_the_truth_is_marked(points: list[PointData]) -> None:
     row = result_row(points[1], {"tau_fast_s": {"value": 0.30e-9, "error": 0.01e-9}})
     console = Console(file=io.StringIO(), width=100, highlight=False)

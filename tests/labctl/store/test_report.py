@@ -152,6 +152,15 @@ def test_the_page_has_the_table_with_true_values(
     assert "figure.png" not in text
 
 
+def test_the_page_has_both_sides_of_a_lopsided_interval(
+    run: RunDirectory, make_point: Any, fit: dict[str, Any]
+) -> None:
+    lopsided = {"value": 1.24e-9, "error": 0.155e-9, "below": 0.11e-9, "above": 0.20e-9}
+    run.write_point(make_point(index=0), {**fit, "tau_slow_s": lopsided})
+
+    assert "| 1.24 +0.20 -0.11 [1.1] |" in write_report(run).read_text(encoding="utf-8")
+
+
 def test_the_page_shows_the_figure_when_there_is_one(run: RunDirectory, make_point: Any) -> None:
     run.write_point(make_point(index=0))
     (run.path / "figure.png").write_bytes(PNG)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labctl.emission.sample import load_sample
+from labctl.fitting.value import Value
 from labctl.store.table import compare, result_row
 from labctl.store.truth import true_curve, true_values
 
@@ -20,6 +21,15 @@ def test_a_row_has_value_error_truth_and_distance(make_point: Any, fit: dict[str
     assert row["tau_fast_s"]["sigmas"] == pytest.approx(-0.004 / 0.006)
     assert row["coupled_fraction"]["sigmas"] == pytest.approx(-0.5)
     assert row["fitted"] is True
+
+
+def test_a_row_keeps_both_sides_and_the_degrees_of_freedom(make_point: Any, fit: dict[str, Any]) -> None:
+    slow = Value(1.24e-9, 0.155e-9, dof=24.0, below=0.11e-9, above=0.20e-9)
+
+    row = result_row(make_point(), {**fit, "tau_slow_s": slow.to_dict()})
+
+    assert Value.from_dict(row["tau_slow_s"]) == slow
+    assert Value.from_dict(row["tau_fast_s"]) == Value(0.236e-9, 0.006e-9)
 
 
 def test_a_point_without_fit_or_truth_has_a_row_of_nothing(make_point: Any) -> None:
