@@ -9,10 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.time_tagger.base import TagChunk
-from labctl.photons import pair_loop
+from labctl.photons.dense_loop import SLOTS, TRASH, count_dense_pairs
 from labctl.photons.g2 import PairBlocks, bin_count
-from labctl.photons.pair_lists import PairLists
+from labctl.photons.pair_loop import TILE, count_pairs, division_factor, tally
 from labctl.photons.pieces import Block, Pieces, check_chunk
+from labctl.photons.seam import Seam
+
+_DENSE = 6
+"""From so many tags within reach of each on, sorting them by channel repays. (Below `ROOM` - 2.)"""
+
+_MOST = 0.5
+"""From so many tags within reach of each on, rounds over all tags repay."""
+
+_MANY = 64
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Correlator:
         self.bin_ps = bin_ps
         bin_count(window_ps, bin_ps)
         self._counters = [_PairCounter(pair, window_ps, bin_ps) for pair in pairs]
+        self._seam = Seam(self.reach_ps)
         self._pieces = Pieces(self.reach_ps + 1)
         self._done: list[Block] = []
 
@@ -77,10 +87,11 @@ class Correlator:
         check_chunk(chunk, stamps, channels)
         for begin_ps, end_ps, joins in self._pieces.cut(chunk):
             low, high = np.searchsorted(stamps, (begin_ps, end_ps)) if chunk.gaps else (0, len(stamps))
-            for counter in self._counters:
-                if not joins:
-                    counter.forget()
-                counter.count(stamps, channels, int(low), int(high))
+            if not joins:
+                self._seam.forget()
+            for stretch in self._seam.stretches(stamps[low:high], channels[low:high]):
+                for counter in self._counters:
+                    counter.count(*stretch)
 
     def prime(self, timestamps_ps: NDArray[np.int64], channels: NDArray[np.int32], end_ps: int) -> None:
         """Take tags that came just before the first chunk as partners only; they are not counted.
@@ -89,8 +100,7 @@ class Correlator:
         primed with the tags of the last ``reach_ps`` before its own stretch, which must hold no gap.
         """
         stamps = np.ascontiguousarray(timestamps_ps, np.int64)
-        for counter in self._counters:
-            counter.take(stamps, np.ascontiguousarray(channels, np.int32))
+        self._seam.take(stamps, np.ascontiguousarray(channels, np.int32))
         self._pieces.continue_from(end_ps)
 
     def end_block(self) -> None:
@@ -159,7 +169,7 @@ class PairCorrelator:
 
 
 class _PairCounter:
-    """One pair of channels: the tags still within reach, and the histogram of the open block."""
+    """One pair of channels and the histogram of the open block."""
 
     def __init__(self, pair: Pair, window_ps: int, bin_ps: int) -> None:
         self._pair = pair
@@ -167,19 +177,18 @@ class _PairCounter:
         self._span = 2 * window_ps
         self._offset = window_ps + pair.stop_delay_ps
         # Largest distance that counts: start first (delay d + c < W), stop first (c - d >= -W).
-        self._start_first = window_ps - pair.stop_delay_ps - 1
-        self._stop_first = window_ps + pair.stop_delay_ps
-        self.reach_ps = max(self._start_first, self._stop_first)
-        self._factor, self._shift = pair_loop.division_factor(self._span, bin_ps)
-        self._histogram = np.zeros(self._span // bin_ps + pair_loop.TRASH, np.uint64)
-        self._lists = PairLists(pair.start_channel, pair.stop_channel, self.reach_ps)
-        self.forget, self.take = self._lists.forget, self._lists.take
+        self.reach_ps = max(window_ps - pair.stop_delay_ps - 1, window_ps + pair.stop_delay_ps)
+        self._factor, self._shift = division_factor(self._span, bin_ps)
+        self._histogram = np.zeros(self._span // bin_ps + TRASH, np.uint64)
+        self._survivors = np.zeros(TILE + 1, np.uint32)
+        self._slots = np.zeros(max(TILE + 1, SLOTS), np.uint32)
+        self._starts = self._stops = np.zeros(0, np.int64)
         self._n_starts = self._n_stops = 0
         self.done: list[tuple[NDArray[np.uint64], int, int]] = []
 
     def present(self) -> tuple[NDArray[np.uint64], int, int]:
         """Histogram, starts and stops of the open block."""
-        return self._histogram[: -pair_loop.TRASH].copy(), self._n_starts, self._n_stops
+        return self._histogram[:-TRASH].copy(), self._n_starts, self._n_stops
 
     def end_block(self) -> None:
         self.done.append(self.present())
@@ -187,20 +196,32 @@ class _PairCounter:
         self._n_starts = self._n_stops = 0
 
     def count(self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int) -> None:
-        """Count the pairs whose later tag is one of ``first:last``."""
-        for first_start, starts_end, first_stop, stops_end in self._lists.tiles(
-            stamps, channels, first, last
-        ):
-            lists = self._lists
-            self._n_starts += starts_end - first_start
-            self._n_stops += stops_end - first_stop
-            common = (self._span, self._bin_ps, self._factor, self._shift)
-            buffers = (lists.survivors, lists.slots, self._histogram)
-            pair_loop.count_pairs(
-                lists.stops, lists.starts_before, first_stop, stops_end, lists.starts,
-                self._start_first, 1, self._offset, *common, *buffers,
+        """Count the pairs whose later tag is one of ``first:last`` (see `Seam.stretches`)."""
+        start, stop = self._pair.start_channel, self._pair.stop_channel
+        self._n_starts += tally(channels, first, last, start)
+        self._n_stops += tally(channels, first, last, stop)
+        # How many tags one finds within reach; a handful says nothing about that.
+        duration_ps = int(stamps[last - 1]) - int(stamps[first])
+        many = last - first >= _MANY and duration_ps > 0 and self._factor != 0
+        found = self.reach_ps * (last - first) / duration_ps if many else 0.0
+        if found > _DENSE:
+            self._count_dense(stamps, channels, first, last)
+            return
+        rounds = round(found) + 1 if found > _MOST else 0
+        for mirrored in (False, True)[: 1 + self._pair.same_channel]:
+            count_pairs(
+                stamps, channels, first, last, start, stop, mirrored,
+                self.reach_ps, self._offset, self._span, self._bin_ps, self._factor, self._shift,
+                rounds, self._survivors, self._slots, self._histogram,
             )  # fmt: skip
-            pair_loop.count_pairs(
-                lists.starts, lists.stops_before, first_start, starts_end, lists.stops,
-                self._stop_first, -1, self._offset, *common, *buffers,
-            )  # fmt: skip
+
+    def _count_dense(
+        self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int
+    ) -> None:
+        if len(self._starts) <= last:
+            self._starts, self._stops = np.zeros(2 * last, np.int64), np.zeros(2 * last, np.int64)
+        count_dense_pairs(
+            stamps, channels, first, last, self._pair.start_channel, self._pair.stop_channel,
+            self.reach_ps, self._offset, self._span, self._factor, self._shift,
+            self._starts, self._stops, self._slots, self._histogram,
+        )  # fmt: skip

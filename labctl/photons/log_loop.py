@@ -45,8 +45,8 @@ def count_log_pairs(
     """Count the pairs of ``later[first:last]`` with earlier tags at signed lags below ``limit``.
 
     The first half of ``histogram`` takes lags >= 0, the second half lags < 0; each half ends with a slot
-    for what lies beyond the limit. ``earlier[0]`` must be out of everybody's reach. In rounds, as
-    `pair_loop.count_pairs`.
+    for what lies beyond the limit. ``earlier[0]`` must be out of everybody's reach. In rounds over those tags
+    whose next partner is still within reach, as the end of `pair_loop.count_pairs`.
     """
     one = u64(1)
     half = len(histogram) // 2

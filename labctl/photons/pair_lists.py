@@ -1,7 +1,7 @@
 """The tags of two channels in one list each, and with each tag the place where it stands in the other list.
 
-Both kinds of counting start from that (`pair_loop`: equal bins, `log_loop`: log-spaced lags): a new tag looks
-back along the other channel's list, from the nearest earlier tag on.
+Counting in log-spaced lags starts from that (`log_loop`): a new tag looks back along the other channel's list,
+from the nearest earlier tag on.
 """
 
 from __future__ import annotations
@@ -43,11 +43,6 @@ class PairLists:
     def forget(self) -> None:
         """Begin a new piece of record: no tag so far can be a partner."""
         self._starts_filled = self._stops_filled = 1
-
-    def take(self, stamps: NDArray[np.int64], channels: NDArray[np.int32]) -> None:
-        """Take tags as partners of those to come."""
-        self._grow(len(stamps) + 2 * _TILE)
-        self._starts_filled, self._stops_filled = self._split(stamps, channels, 0, len(stamps))
 
     def tiles(
         self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int

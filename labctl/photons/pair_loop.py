@@ -1,11 +1,12 @@
-"""The compiled loops that count pairs of tags, branch-free where the work is.
+"""The compiled loop that counts pairs of tags in the merged stream, branch-free where the work is.
 
-Every pair is counted when its later tag arrives, so a histogram is complete at any time and a
-record may be cut anywhere. Tags come sorted into one list per channel (`pair_lists`). Each new tag
-looks back to the nearest earlier tag of the other channel, then to the second nearest, and so on;
-after each round only the tags whose next partner is still within reach stay in the list. All tests
-are arithmetic: mispredicted branches, not memory, bound a plain two-pointer loop, unless tags are so
-dense that many pairs share a misprediction. Unsigned indices spare the wrap-around test of each access.
+Every pair is counted when its later tag arrives, so a histogram is complete at any time and a record
+may be cut anywhere. Each new tag looks back to the tag before it, then to the second before it, and so
+on. As long as most tags find one within reach, a round goes over all of them, in steps that the compiler
+makes into vector instructions; then only the tags whose next one is still within reach stay in a list.
+All tests are arithmetic: mispredicted branches, not memory, bound a plain two-pointer loop. What must
+not be counted goes to slots behind the histogram. Unsigned indices spare the wrap-around test of each
+access; slices, not sums of indices, let the compiler see that a loop runs along an array.
 """
 
 from __future__ import annotations
@@ -13,22 +14,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.photons.compiled import compiled, i64, u64
-from labctl.photons.pair_lists import reachable
+from labctl.photons.compiled import compiled, i64, u32, u64
+from labctl.photons.dense_loop import TRASH
 
-TRASH = 64
-"""Slots after the histogram that take what must not be counted (spread, so that no slot is a bottleneck)."""
-
-
-_DENSE = 5
-"""From so many partners per tag on, a plain loop is faster than rounds."""
+TILE = 8192
+"""Tags handled at a time: their slots stay in the second-level cache."""
 
 
 def division_factor(limit: int, divisor: int) -> tuple[int, int]:
     """Give (factor, shift) with ``x // divisor == (x * factor) >> shift`` for all ``0 <= x < limit``.
 
-    A zero factor means that no exact one fits into 63 bits and the loop must divide. (Granlund and
-    Montgomery, "Division by invariant integers using multiplication", PLDI 1994.)
+    A zero factor means that no exact one fits into 63 bits and the loop must divide; any other is below
+    2^32, and so is ``limit``. (Granlund and Montgomery, "Division by invariant integers using
+    multiplication", PLDI 1994.)
     """
     bits = max(limit - 1, 1).bit_length()
     shift = bits + max(divisor - 1, 1).bit_length()
@@ -48,101 +46,87 @@ def in_order(timestamps: NDArray[np.int64], first: int, last: int) -> bool:
 
 
 @compiled
+def tally(channels: NDArray[np.int32], first: int, last: int, channel: int) -> int:
+    """Count the tags ``first:last`` of a channel."""
+    found = 0
+    for each in channels[first:last]:
+        found += i64(each == channel)
+    return found
+
+
+@compiled
 def count_pairs(
-    later: NDArray[np.int64],
-    before: NDArray[np.uint32],
+    stamps: NDArray[np.int64],
+    channels: NDArray[np.int32],
     first: int,
     last: int,
-    earlier: NDArray[np.int64],
+    start: int,
+    stop: int,
+    mirrored: bool,
     reach: int,
-    sign: int,
     offset: int,
     span: int,
     bin_ps: int,
     factor: int,
     shift: int,
+    rounds: int,
     survivors: NDArray[np.uint32],
     slots: NDArray[np.uint32],
     histogram: NDArray[np.uint64],
 ) -> None:
-    """Count the pairs of each new tag ``later[first:last]`` with the tags ``earlier[:before]``.
+    """Count the pairs of each new tag ``first:last`` with earlier ones.
 
-    A pair at distance d goes to bin ``(sign * d + offset) // bin_ps`` if that delay lies in
-    ``[0, span)``. ``earlier[0]`` must be out of everybody's reach.
+    A pair of a start and a stop d apart goes to bin ``(d + offset) // bin_ps`` if the stop is the later one,
+    to ``(offset - d) // bin_ps`` if the start is, where that delay lies in ``[0, span)``. With one channel
+    for both the later tag is the stop, or in a ``mirrored`` count the start. The first ``rounds`` rounds go
+    over all tags. ``stamps[0]`` must be out of reach; more than ``rounds + 1`` entries stand before the
+    first new one.
     """
+    multiplier, down, wide = u64(u32(factor)), u64(shift), u64(span)
+    trash = u32(len(histogram) - TRASH)
     one = u64(1)
-    wide, multiplier, down = u64(span), u64(factor), u64(shift)
-    trash = u64(len(histogram) - TRASH)
-    # Unless the delay is longer than the window, what is within reach is within the histogram.
-    inside = factor != 0 and 0 <= offset < span and 0 <= offset + sign * reach < span
-    if inside and _is_dense(later, before, first, last, earlier, reach):
-        _count_dense(later, before, first, last, earlier, reach, sign, offset, multiplier, down, histogram)
-        return
-    alive = u64(reachable(later, before, first, last, earlier, reach, survivors))
-    back = one
-    while alive > 0:
-        still = u64(0)
-        for q in range(alive):
-            i = u64(survivors[q])
-            j = u64(before[i]) - back
-            stamp = later[i]
-            place = u64(offset + sign * (stamp - earlier[j]))
-            # Two loops in one: the compiler takes the test of ``inside`` out.
-            if inside:
-                slots[q] = (place * multiplier) >> down
-            else:
-                slot = (place * multiplier) >> down if factor != 0 else place // u64(bin_ps)
-                slots[q] = slot if place < wide else trash + (q & u64(TRASH - 1))
-            survivors[still] = i
-            still += u64(stamp - earlier[j - one] <= reach)
-        for q in range(alive):
-            histogram[u64(slots[q])] += one
-        alive = still
-        back += one
-
-
-@compiled
-def _is_dense(
-    later: NDArray[np.int64],
-    before: NDArray[np.uint32],
-    first: int,
-    last: int,
-    earlier: NDArray[np.int64],
-    reach: int,
-) -> bool:
-    """Say whether a tag has about `_DENSE` partners or more."""
-    if last <= first:
-        return False
-    partners = i64(before[last - 1]) - 1
-    time = np.float64(later[last - 1]) - np.float64(earlier[1])
-    return partners > _DENSE and partners * np.float64(reach) > _DENSE * time  # type: ignore[no-any-return]
-
-
-@compiled
-def _count_dense(
-    later: NDArray[np.int64],
-    before: NDArray[np.uint32],
-    first: int,
-    last: int,
-    earlier: NDArray[np.int64],
-    reach: int,
-    sign: int,
-    offset: int,
-    multiplier: int,
-    down: int,
-    histogram: NDArray[np.uint64],
-) -> None:
-    """Count tag by tag from the farthest partner on: two mispredictions per tag, none per pair."""
-    one = u64(1)
-    far = one
-    for i in range(u64(first), u64(last)):
-        stamp, end = later[i], u64(before[i])
-        while far < end and stamp - earlier[far] > reach:
-            far += one
-        # The two signs apart, so that the inner loop holds no product with the sign.
-        if sign > 0:
-            for j in range(far, end):
-                histogram[(u64(offset + stamp - earlier[j]) * multiplier) >> down] += one
-        else:
-            for j in range(far, end):
-                histogram[(u64(offset - stamp + earlier[j]) * multiplier) >> down] += one
+    for begin in range(first, last, TILE):
+        end = min(begin + TILE, last)
+        n = u64(end - begin)
+        now, role = stamps[begin:end], channels[begin:end]
+        for back in range(1, rounds + 1):
+            then, other = stamps[begin - back : end - back], channels[begin - back : end - back]
+            for k in range(n):
+                a, b = role[k], other[k]
+                d = now[k] - then[k]
+                place = offset + (d if (a == stop) != mirrored else -d)
+                pair = ((a == stop) & (b == start)) | ((a == start) & (b == stop))
+                slot = u32((u64(u32(place)) * multiplier) >> down)
+                slots[k] = slot if pair & (u64(place) < wide) else trash + u32(k & u64(TRASH - 1))
+            for k in range(n):
+                histogram[u64(slots[k])] += one
+        back = u64(rounds + 1)
+        alive = u64(0)
+        then = stamps[begin - rounds - 1 : end - rounds - 1]
+        for k in range(n):
+            survivors[alive] = u32(k)
+            alive += u64(now[k] - then[k] <= reach)
+        at = u64(begin)
+        while alive > 0:
+            still = u64(0)
+            counted = u64(0)
+            for q in range(alive):
+                k = u64(survivors[q])
+                i = at + k
+                j = i - back
+                a, b = channels[i], channels[j]
+                d = stamps[i] - stamps[j]
+                place = offset + (d if (a == stop) != mirrored else -d)
+                pair = ((a == stop) & (b == start)) | ((a == start) & (b == stop))
+                # Two loops in one: the compiler takes the test of the factor out.
+                if factor != 0:
+                    slots[counted] = u32((u64(u32(place)) * multiplier) >> down)
+                else:
+                    slots[counted] = u32(u64(place) // u64(bin_ps))
+                counted += u64(pair & (u64(place) < wide))
+                survivors[still] = u32(k)
+                still += u64(stamps[i] - stamps[j - one] <= reach)
+            for q in range(counted):
+                histogram[u64(slots[q])] += one
+            alive = still
+            back += one

@@ -133,6 +133,55 @@ def test_the_exposure_is_the_number_of_pairs_of_an_always_firing_clock(
     np.testing.assert_allclose(blocks.expected(), blocks.total().astype(float), atol=1e-9)
 
 
+def count_by_search(
+    stamps: NDArray[np.int64], channels: NDArray[np.int32], pair: Pair, window_ps: int, bin_ps: int
+) -> NDArray[np.int64]:
+    """Histogram of all pairs; the stops of each start's window are looked up one start at a time."""
+    starts = stamps[channels == pair.start_channel]
+    stops = stamps[channels == pair.stop_channel] + pair.stop_delay_ps
+    delays = [
+        stops[np.searchsorted(stops, start - window_ps) : np.searchsorted(stops, start + window_ps)] - start
+        for start in starts
+    ]
+    places = (np.concatenate([*delays, np.empty(0, np.int64)]) + window_ps) // bin_ps
+    histogram = np.bincount(places, minlength=2 * window_ps // bin_ps)
+    if pair.same_channel and -window_ps <= pair.stop_delay_ps < window_ps:
+        histogram[(pair.stop_delay_ps + window_ps) // bin_ps] -= len(starts)  # each tag with itself
+    return histogram
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    tags=st.integers(60, 2500),
+    within_reach=st.sampled_from([0.05, 0.4, 1.0, 3.0, 6.0, 9.0, 40.0]),
+    crowded=st.booleans(),
+    bins=st.integers(1, 60),
+    bin_ps=st.sampled_from([1, 7, 16, 100, 10**8]),
+    delay=st.integers(-4000, 4000),
+    chunks=st.integers(1, 40),
+)
+def test_every_bin_is_right_however_crowded_the_window_is(
+    seed: int, tags: int, within_reach: float, crowded: bool, bins: int, bin_ps: int, delay: int, chunks: int
+) -> None:
+    """Few and many partners, evenly and in bursts: there is a loop for each."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    window = bins * bin_ps
+    end = max(int(window * tags / within_reach), 10)
+    stamps = generator.integers(0, end, tags)
+    if crowded:
+        stamps = np.minimum(stamps // 20 * 20 + generator.integers(0, max(bin_ps, 2), tags), end - 1)
+    stamps = np.sort(stamps).astype(np.int64)
+    channels = generator.choice(np.array([-2, 1, 5], np.int32), tags, p=[0.4, 0.5, 0.1])
+    pairs = [Pair(1, -2), Pair(-2, 1, delay), Pair(1, 1, delay // 100)]
+    correlator = Correlator(pairs, window_ps=window, bin_ps=bin_ps)
+    for chunk in cut(stamps, channels, end, list(generator.integers(0, end, chunks))):
+        correlator.push(chunk)
+    for index, pair in enumerate(pairs):
+        by_search = count_by_search(stamps, channels, pair, window, bin_ps)
+        np.testing.assert_array_equal(correlator.blocks(index).total().astype(np.int64), by_search)
+
+
 def test_a_dense_record_larger_than_the_inner_buffers_is_exact() -> None:
     generator = np.random.Generator(np.random.PCG64(11))
     stamps = np.sort(generator.integers(0, 3_000_000, 40_000)).astype(np.int64)
@@ -140,11 +189,7 @@ def test_a_dense_record_larger_than_the_inner_buffers_is_exact() -> None:
     correlator = PairCorrelator(3, 4, window_ps=5000, bin_ps=20)
     for chunk in cut(stamps, channels, 3_000_000, [10, 1_000_000, 1_000_500]):
         correlator.push(chunk)
-    starts, stops = stamps[channels == 3], stamps[channels == 4]
-    expected = np.zeros(500, np.uint64)
-    for start in starts:
-        near = stops[np.searchsorted(stops, start - 5000) : np.searchsorted(stops, start + 5000)]
-        expected += np.bincount((near - start + 5000) // 20, minlength=500).astype(np.uint64)
+    expected = count_by_search(stamps, channels, Pair(3, 4), 5000, 20)
     np.testing.assert_array_equal(correlator.blocks().total(), expected)
 
 
