@@ -1,12 +1,8 @@
 """``python -m labctl``."""
 
-import sys
-
 if __name__ == "__main__":
     try:
-        from labctl.cli.main import main
-
-        code = main(sys.argv[1:])
+        from labctl.cli.main import entry
     except KeyboardInterrupt:
-        code = 130
-    sys.exit(code)
+        raise SystemExit(130) from None
+    entry()

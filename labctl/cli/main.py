@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import TextIO, cast
 
 from labctl import __version__
-from labctl.cli.output import Output
+from labctl.cli.output import Output, open_missing_streams
 from labctl.errors import InputError
 
 COMMANDS = ("sweep", "run", "runs", "fit", "correlate", "tags", "edinburgh", "check", "devices", "emission")
@@ -73,21 +73,31 @@ def main(arguments: Sequence[str]) -> int:
     """
     out = Output(as_json="--json" in arguments)
     # Libraries print where they should not; with --json standard output belongs to the one object.
-    with contextlib.redirect_stdout(sys.stderr) if out.as_json else contextlib.nullcontext():
-        try:
-            return _run(arguments, out)
-        except InputError as error:
-            return _fail(out, WRONG_INPUT, str(error))
-        except KeyboardInterrupt:
-            return _fail(out, STOPPED, "stopped with Ctrl-C")
-        except BrokenPipeError:
-            # The reader of a pipe (head, less) has gone; that is not a failure of the command.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-            return DONE
-        except OSError as error:
-            return _fail(out, FAILED, str(error))
-        except Exception as error:
-            return _fail(out, FAILED, _defect(error))
+    words = cast("TextIO", out.stderr if out.as_json else out.stdout)
+    try:
+        with contextlib.redirect_stdout(words):
+            code = _guarded(arguments, out)
+    finally:
+        # argparse ends the program itself after --help.
+        out.stdout.flush()
+        out.stderr.flush()
+    if out.lost:
+        out.complain(out.lost)
+        return code or FAILED
+    return code
+
+
+def _guarded(arguments: Sequence[str], out: Output) -> int:
+    try:
+        return _run(arguments, out)
+    except InputError as error:
+        return _fail(out, WRONG_INPUT, str(error))
+    except KeyboardInterrupt:
+        return _fail(out, STOPPED, "stopped with Ctrl-C")
+    except OSError as error:
+        return _fail(out, FAILED, str(error))
+    except Exception as error:
+        return _fail(out, FAILED, _defect(error))
 
 
 def _run(arguments: Sequence[str], out: Output) -> int:
@@ -119,13 +129,13 @@ def _fail(out: Output, code: int, message: str) -> int:
     if out.as_json:
         out.result({"error": message, "exit_code": code})
     else:
-        for line in message.splitlines():
-            sys.stderr.write(f"labctl: {line}\n")
+        out.complain(message)
     return code
 
 
 def entry() -> None:
     """The installed command ``labctl``."""
+    open_missing_streams()
     try:
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
