@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,31 @@ class Estimates:
         variance = float(self.covariance[index, index])
         dof = math.inf if self.dof is None else float(self.dof[index])
         return Value(float(self.values[index]), math.sqrt(max(variance, 0.0)), dof)
+
+    def combined(self, value: float, names: Sequence[str], gradient: Array) -> Value:
+        """A number that follows from parameters, with its error and degrees of freedom.
+
+        The errors come from the same time blocks, so they are too large or too small together: the relative
+        scatters sqrt(2/dof) are averaged, weighted by the parts that the parameters have in the variance.
+        This is the parameter's own for one parameter, all parameters' for equal ones, and Satterthwaite's for
+        one measured beside others that are known.
+
+        Args:
+            value: The number.
+            names: Parameters that it depends on (k).
+            gradient: Its derivatives by them (k,).
+
+        Raises:
+            ValueError: no such parameter.
+        """
+        part = [self.names.index(name) for name in names]
+        covariance = self.covariance[np.ix_(part, part)]
+        error = math.sqrt(max(float(gradient @ covariance @ gradient), 0.0))
+        shares = gradient**2 * np.diag(covariance)
+        if self.dof is None or not shares.sum() > 0.0:
+            return Value(value, error)
+        scatter = float(shares @ (1.0 / np.sqrt(self.dof[part]))) / float(shares.sum())
+        return Value(value, error, scatter**-2 if scatter > 0.0 else math.inf)
 
     def __getitem__(self, name: str) -> float:
         """The bare number, for model curves."""

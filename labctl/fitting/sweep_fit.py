@@ -106,8 +106,7 @@ class SweepFit:
     def _law(self, law: LawName, names: tuple[str, ...], temperature_K: float) -> Value:
         part = [self.estimates.names.index(name) for name in names]
         value, gradient = LAWS[law][1](np.array([temperature_K]), self.estimates.values[part])
-        variance = float(gradient[0] @ self.estimates.covariance[np.ix_(part, part)] @ gradient[0])
-        return Value(float(value[0]), math.sqrt(max(variance, 0.0)))
+        return self.estimates.combined(float(value[0]), names, gradient[0])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; ``without_error`` says why a number in it has no error bar."""

@@ -135,6 +135,10 @@ def test_a_sweep_gives_the_laws_of_the_sample(sweep, shared):
     assert estimates.value("rate_constant_fast_K").agrees_with(80.07, sigmas=3.5)
     assert fit.lifetime_s("fast", 80.0).agrees_with(0.24e-9, sigmas=3.5)
     assert fit.lifetime_s("slow", 80.0).agrees_with(0.74e-9, sigmas=3.5)
+    # At 300 K the law is its own first parameter, known as well as that one.
+    warm, law = fit.lifetime_s("slow", 300.0), estimates.value("lifetime_slow_300K_s")
+    assert warm.dof == pytest.approx(law.dof) and warm.dof < 1e3
+    assert warm.error == pytest.approx(law.error)
     if shared != "lifetimes":
         assert estimates.value("fraction_midpoint_K").agrees_with(140.0, sigmas=3.5)
         assert estimates.value("fraction_steepness_K").agrees_with(16.0, sigmas=3.5)

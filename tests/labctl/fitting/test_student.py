@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from labctl.fitting.estimates import Estimates
 from labctl.fitting.student import ONE_SIGMA, reach, satterthwaite, scatter_of_blocks
+from labctl.fitting.value import Value
 
 
 def test_reach_is_the_tabulated_student_t():
@@ -44,3 +46,21 @@ def test_degrees_of_freedom_of_a_sum():
     total = np.array([5.0, 7.0])
     found = satterthwaite(total, [(np.array([4.0, 0.0]), 9.0), (np.array([1.0, 0.0]), 19.0)])
     assert found[0] == pytest.approx(25.0 / (16.0 / 9.0 + 1.0 / 19.0)) and math.isinf(found[1])
+
+
+def test_degrees_of_freedom_of_a_number_that_follows_from_parameters():
+    covariance = np.array([[4.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 9.0]])
+    names, values = ("a", "b", "known"), np.zeros(3)
+    blocks = Estimates(names, values, covariance, np.array([24.0, 24.0, math.inf]))
+    # Block means (a, b) of M = 25 blocks: any sum of them is a block mean, Student's t with 24.
+    both = blocks.combined(1.0, ("a", "b"), np.array([1.0, 2.0]))
+    assert (both.value, both.error, both.dof) == (1.0, pytest.approx(2.0), pytest.approx(24.0))
+    # Welch: variances 4 on 24 degrees and 9 known, 13^2/(4^2/24).
+    mixed = blocks.combined(0.0, ("known", "a"), np.array([1.0, 1.0]))
+    assert mixed.error == pytest.approx(math.sqrt(13.0)) and mixed.dof == pytest.approx(169.0 * 24.0 / 16.0)
+    assert math.isinf(blocks.combined(0.0, ("known",), np.array([1.0])).dof)
+    # A parameter that was held adds nothing; without degrees of freedom all is known.
+    held = Estimates(names, values, np.diag([0.0, 1.0, 0.0]), np.array([5.0, 24.0, 5.0]))
+    assert held.combined(0.0, ("a", "b"), np.array([3.0, 1.0])).dof == pytest.approx(24.0)
+    assert held.combined(2.0, ("a",), np.array([3.0])) == Value(2.0, 0.0)
+    assert math.isinf(Estimates(names, values, covariance).combined(0.0, ("a",), np.array([1.0])).dof)
