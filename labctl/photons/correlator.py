@@ -198,8 +198,8 @@ class _PairCounter:
     def count(self, stamps: NDArray[np.int64], channels: NDArray[np.int32], first: int, last: int) -> None:
         """Count the pairs whose later tag is one of ``first:last`` (see `Seam.stretches`)."""
         start, stop = self._pair.start_channel, self._pair.stop_channel
-        self._n_starts += tally(channels, first, last, start)
-        self._n_stops += tally(channels, first, last, stop)
+        starts, stops = tally(channels, first, last, start, stop)
+        self._n_starts, self._n_stops = self._n_starts + starts, self._n_stops + stops
         # How many tags one finds within reach; a handful says nothing about that.
         duration_ps = int(stamps[last - 1]) - int(stamps[first])
         many = last - first >= _MANY and duration_ps > 0 and self._factor != 0

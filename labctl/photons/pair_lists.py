@@ -1,7 +1,7 @@
 """The tags of two channels in one list each, and with each tag the place where it stands in the other list.
 
-Counting in log-spaced lags starts from that (`log_loop`): a new tag looks back along the other channel's list,
-from the nearest earlier tag on.
+Counting in log-spaced lags starts from that (`log_loop`): a new tag looks back along the list of the other
+channel, from the nearest earlier tag on.
 """
 
 from __future__ import annotations

@@ -46,12 +46,15 @@ def in_order(timestamps: NDArray[np.int64], first: int, last: int) -> bool:
 
 
 @compiled
-def tally(channels: NDArray[np.int32], first: int, last: int, channel: int) -> int:
-    """Count the tags ``first:last`` of a channel."""
-    found = 0
-    for each in channels[first:last]:
-        found += i64(each == channel)
-    return found
+def tally(channels: NDArray[np.int32], first: int, last: int, start: int, stop: int) -> tuple[int, int]:
+    """Count the tags ``first:last`` of two channels."""
+    starts = stops = 0
+    some = channels[first:last]
+    one, other = np.int32(start), np.int32(stop)
+    for k in range(len(some)):
+        starts += some[k] == one
+        stops += some[k] == other
+    return starts, stops
 
 
 @compiled
