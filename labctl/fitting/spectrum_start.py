@@ -114,6 +114,8 @@ def _linear_fits(
     matrix = gram[index[:, :, None], index[:, None, :]]
     size = index.shape[1]
     diagonal = np.einsum("ijj->ij", matrix)
+    # A line in a gap of the spectrum meets no point: its height comes out as 0, which loses.
+    diagonal = np.where(diagonal > 0.0, diagonal, 1.0)
     matrix = matrix + 1e-10 * diagonal[:, :, None] * np.eye(size)
     right = projection[index]
     solved = np.linalg.solve(matrix, right[:, :, None])[:, :, 0]

@@ -86,7 +86,7 @@ def as_spectrum(scan: EdinburghScan) -> Spectrum:
     (second differences of a smooth curve have 6 times the variance of one point).
 
     Raises:
-        InputError: Not a scan over wavelength, fewer than 10 points, or positions that do not rise or fall.
+        InputError: Not a scan over wavelength, fewer than 10 points, or positions that are equal or negative.
     """
     name, place = scan.label or "curve", scan.place
     if scan.x_quantity.lower() != "wavelength" or scan.x_unit.lower() != "nm":
@@ -135,8 +135,8 @@ def read_edinburgh(path: str | Path) -> list[EdinburghScan]:
     """Read all curves of a text export.
 
     Raises:
-        InputError: Missing, empty, not such an export, or a row that is no number; with its line. A file that
-            ends within a row or before the 'Stop' of its header.
+        InputError: Missing, empty, not such an export, a row that is no number, or positions that neither rise
+            nor fall throughout; with its line. A file that ends within a row or before the 'Stop' of its header.
     """
     path = Path(path)
     text = _text(path)
@@ -171,6 +171,7 @@ def read_edinburgh(path: str | Path) -> list[EdinburghScan]:
             path,
             line_of[present],
         )
+        _require_one_direction(scan)
         # A curve that ends before others of its file was not cut.
         if present[-1]:
             _require_whole_scan(scan)
@@ -179,6 +180,8 @@ def read_edinburgh(path: str | Path) -> list[EdinburghScan]:
 
 
 def _text(path: Path) -> str:
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; name the exported text file in it")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     raw = path.read_bytes()
@@ -233,6 +236,20 @@ def _require_whole_row(path: Path, lines: list[str], first: int, delimiter: str)
         raise InputError(
             f"{path}:{len(lines)}: the file ends within the row '{last.strip()}', it looks cut off; "
             "export it again"
+        )
+
+
+def _require_one_direction(scan: EdinburghScan) -> None:
+    """Refuse a position that jumps back: a digit is wrong, or rows are in disorder."""
+    steps = np.diff(scan.x)
+    direction = float(np.sign(np.median(np.sign(steps)))) if len(steps) else 0.0
+    back = np.flatnonzero(steps * direction < 0)
+    if len(back):
+        at = int(back[0]) + 1
+        way = "rise" if direction > 0 else "fall"
+        raise InputError(
+            f"{scan.path}:{scan.lines[at]}: {scan.x[at]:g} {scan.x_unit} comes after {scan.x[at - 1]:g} "
+            f"{scan.x_unit}, but the positions {way}: one of the two is wrong; mend it or export again"
         )
 
 

@@ -99,3 +99,32 @@ def test_a_name_with_dollars_is_no_formula(export: Path, tmp_path: Path) -> None
     odd = export.rename(tmp_path / r"5$ \foo $.csv")
     assert main(["edinburgh", str(odd), "--out", str(tmp_path / "table.csv")]) == 0
     assert (tmp_path / "table.png").stat().st_size > 10_000
+
+
+def test_a_position_that_jumps_back_is_named_with_its_line(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = export.read_text(encoding="utf-8")
+    export.write_text(text.replace("\n450.50,", "\n050.50,"), encoding="utf-8")
+    assert main(["edinburgh", str(export), "--out", str(tmp_path / "t.csv")]) == 2
+    line = 1 + text[: text.index("\n450.50,") + 1].count("\n")
+    assert f"{export}:{line}: 50.5 nm comes after 450 nm" in capsys.readouterr().err
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_a_spectrum_with_a_wide_gap_is_fitted(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 24.5 to 2.8 eV without a point: most lines of the first guess's grid lie in the gap.
+    text = export.read_text(encoding="utf-8").replace("\n440.00,", "\n050.50,")
+    export.write_text(text, encoding="utf-8")
+    assert main(["edinburgh", str(export), "--peaks", "1", "--out", str(tmp_path / "t.csv"), "--json"]) == 0
+    (peak,) = json.loads(capsys.readouterr().out)["curves"][1]["fit"]["peaks"]
+    assert peak["energy_eV"]["value"] == pytest.approx(2.45, abs=0.01)
+
+
+def test_a_folder_in_the_place_of_an_export_is_named_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["edinburgh", str(tmp_path), "--out", str(tmp_path / "t.csv")]) == 2
+    assert f"{tmp_path}: this is a folder" in capsys.readouterr().err
