@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from drivers.time_tagger.base import TagChunk
 from labctl.errors import InputError
+from labctl.fitting.student import reach, scatter_of_blocks
 from labctl.photons.correlator import Pair
 from labctl.photons.g2 import PairBlocks
 from labctl.photons.reanalysis import Request, correlate
@@ -112,7 +113,7 @@ def signal_g2(
 def measure_background(chunks: Iterable[TagChunk], channels: set[int], what: str) -> dict[int, Rate]:
     """Count rates of a record with the light off.
 
-    The error is the larger of counting and the scatter between time blocks.
+    The error is the larger of counting and the scatter between time blocks, a 68.3 % interval by Student's t.
 
     Args:
         chunks: The record.
@@ -138,7 +139,10 @@ def measure_background(chunks: Iterable[TagChunk], channels: set[int], what: str
                 "counter has dark counts, so this is the wrong channel or too short a record"
             )
         share = blocks.duration_ps / blocks.duration_ps.sum()
-        n = blocks.n_blocks
-        scatter = n / (n - 1) * float(((blocks.start_tags - tags * share) ** 2).sum()) if n > 1 else 0.0
-        rates[channel] = Rate(tags / seconds, math.sqrt(max(tags, scatter)) / seconds)
+        variance = tags
+        if np.count_nonzero(share) > 1:
+            factor, dof = scatter_of_blocks(share)
+            scatter = factor * float(((blocks.start_tags - tags * share) ** 2).sum())
+            variance = max(tags, float(reach(dof)) ** 2 * scatter)
+        rates[channel] = Rate(tags / seconds, math.sqrt(variance) / seconds)
     return rates

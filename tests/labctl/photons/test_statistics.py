@@ -119,6 +119,17 @@ def test_background_rates_are_measured_with_their_scatter_and_a_silent_counter_i
         measure_background([chunk], {1, 7}, "dark")
 
 
+def test_the_error_of_a_background_that_flickers_is_students() -> None:
+    """Four blocks of 1 ms with 100, 300, 100, 300 counts; 1.20 is in table G.2 of the GUM (68.27 %, 3)."""
+    counts = (100, 300, 100, 300)
+    stamps = np.concatenate([k * 10**9 + np.arange(n) * 10**6 for k, n in enumerate(counts)])
+    chunk = TagChunk(stamps, np.ones(stamps.size, np.int32), 0, 4 * 10**9)
+    rate = measure_background([chunk], {1}, "dark")[1]
+    assert rate.Hz == 200_000.0
+    mean_error = np.std(counts, ddof=1) / np.sqrt(4)
+    assert rate.error_Hz == pytest.approx(1.20 * mean_error / 1e-3, abs=0.005 * mean_error / 1e-3)
+
+
 def test_a_steady_record_shows_no_drift_and_a_fading_one_shows_how_much() -> None:
     steady = rate_record(bursts(0.0, 0.0, 10, 20_000.0, seed=3))
     assert steady.start_excess < 0.01
