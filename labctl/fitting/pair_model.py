@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.fitting.blinding import Blinding, Mixture
-from labctl.fitting.pair_kernel import bin_means, mixture_means
+from labctl.fitting.decay_sum import mixture_means
+from labctl.fitting.pair_kernel import bin_means
 
 Array = NDArray[np.float64]
 Form = Literal["exact", "naive"]
@@ -212,8 +213,7 @@ class PairModel:
                 ends.append(self._mixture(contrast + sign * step * (index < 0), moved, photons))
             by_share.append((ends[0].shares - ends[1].shares) / (2.0 * step))
             by_lifetime.append((ends[0].lifetimes_s - ends[1].lifetimes_s) / (2.0 * step))
-        value = np.empty(self.accidentals.size)
-        gradient = np.empty((shape.size + 1, value.size))
+        rows = np.empty((shape.size + 2, self.accidentals.size))
         mixture_means(
             self.edges_s,
             here.shares,
@@ -222,10 +222,9 @@ class PairModel:
             np.array(by_lifetime),
             float(shape[-2]),
             float(shape[-1]),
-            value,
-            gradient,
+            rows,
         )
-        return value, gradient[0], gradient[1:].T
+        return rows[-1], rows[0], rows[1:-1].T
 
     def _mixture(self, contrast: float, shape: Array, photons: int) -> Mixture:
         """Shares of the pairs and lifetimes of all exponentials in A(tau) of first photons."""

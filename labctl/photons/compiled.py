@@ -21,3 +21,15 @@ def compiled(function: F) -> F:
     """Compile a loop on its first call; later processes load it from the cache."""
     machine_code: F = njit(cache=True, nogil=True)(function)
     return machine_code
+
+
+def compiled_numeric(function: F) -> F:
+    """The same for arithmetic on arrays, as numpy and BLAS do it.
+
+    A division by zero gives inf or nan: to look for it at each division, as Python does, costs time and keeps
+    the processor from taking several numbers at once. Sums are taken in any order for the same reason.
+    """
+    machine_code: F = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})(
+        function
+    )
+    return machine_code
