@@ -135,8 +135,9 @@ def read_edinburgh(path: str | Path) -> list[EdinburghScan]:
     """Read all curves of a text export.
 
     Raises:
-        InputError: Missing, empty, not such an export, a row that is no number, or positions that neither rise
-            nor fall throughout; with its line. A file that ends within a row or before the 'Stop' of its header.
+        InputError: Missing, empty, not such an export, a row that is no number, or positions that neither
+            rise nor fall throughout; with its line. A file that ends within a row or before the 'Stop' of
+            its header.
     """
     path = Path(path)
     text = _text(path)

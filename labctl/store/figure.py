@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labctl.colours import FAINT, INK
+from labctl.figure_file import plain
 from labctl.store.panel import TICK_SIZE, TITLE_SIZE, FigurePoint, temperature_colours
 from labctl.store.panel_g2 import draw_g2
 from labctl.store.panel_residuals import draw_g2_residuals, draw_spectrum_residuals
@@ -66,7 +67,7 @@ def draw_figure(points: Sequence[FigurePoint], *, truth: TrueCurve | None = None
         for side in ax.spines.values():
             side.set_color(FAINT)
     if title:
-        figure.suptitle(title, fontsize=13, color=INK, x=0.012, ha="left")
+        figure.suptitle(plain(title), fontsize=13, color=INK, x=0.012, ha="left")
     return figure
 
 

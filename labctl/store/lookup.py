@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from labctl.errors import InputError
@@ -22,8 +23,12 @@ def find_run(text: str, data: Path) -> RunDirectory:
         InputError: No run or several runs fit; the message lists them.
     """
     path = Path(text)
-    if is_run_directory(path.resolve()):
-        return RunDirectory.open(path.resolve())
+    # Unlike Path.resolve, this takes links that lead in a circle (they name no run).
+    real = Path(os.path.realpath(path))
+    if is_run_directory(real):
+        return RunDirectory.open(real)
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path}: a link that leads nowhere")
     if path.is_dir() and (path.is_absolute() or len(path.parts) > 1):
         raise InputError(f"{path} is not a run directory (it has no request.json)")
     runs = run_directories(data)

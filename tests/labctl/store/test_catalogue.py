@@ -175,3 +175,13 @@ def test_entries_are_plain_values(three: Path) -> None:
         for entry in list_runs(three)
         for value in dataclasses.asdict(entry).values()
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_that_leads_in_a_circle_is_named(tmp_path: Path) -> None:
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    with pytest.raises(InputError, match="circle: a link that leads nowhere"):
+        find_run(str(circle), tmp_path)
+    with pytest.raises(InputError, match="no runs in"):
+        find_run(str(circle / "0001_x"), circle)

@@ -182,3 +182,10 @@ def test_the_page_says_how_well_the_fits_hold_and_what_limits_them(
     assert text.count("| 1025/1017 | - |") == 2
     assert "* all points: g2: few blocks" in text
     assert "* 80 K: narrow" in text
+
+
+def test_dollars_in_a_title_are_no_formula(make_point: Any, fit: dict[str, Any]) -> None:
+    title = r"costs $5, not $\nonsense{"
+    figure = draw_figure([bare(make_point(), fit)], title=title)
+    figure.draw_without_rendering()
+    assert figure.get_suptitle().replace(r"\$", "$") == title
