@@ -85,6 +85,13 @@ def test_the_fit_gives_back_what_the_sample_is(tmp_path: Path, capsys: pytest.Ca
     for rate_Hz in RunDirectory.open(Path(result["run"])).read_point(2).background_Hz:
         assert rate_Hz == pytest.approx(25.25, abs=4.0 * (25.25 / 12.0) ** 0.5)
 
+    # What the models leave over is noise: pulls of unit width.
+    kept = json.loads((Path(result["run"]) / "fits" / "point_002.json").read_text(encoding="utf-8"))
+    for part in ("spectrum", "g2"):
+        pulls = np.asarray(kept["residuals"][part]["pull"])
+        assert len(pulls) > 100
+        assert np.std(pulls) == pytest.approx(1.0, abs=0.15)
+
     code, again = labctl(capsys, "fit", result["run"])
     assert code == 0
     for live, refit in zip(result["points"], again["points"], strict=True):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from labctl.engine.frames_seen import pairs_seen, spectrum_seen
+from labctl.fitting.choice import residual_fields
 from labctl.fitting.point import PointFit, fit_point
 from labctl.spectra.frames import SpectrumData
 from labctl.store.point import PointData
@@ -137,7 +138,8 @@ class Recorder:
             response_sigma_s=self._response_sigma_s,
             background_Hz=point.background_Hz,
         )
-        self._run.write_fit(point.index, fit.to_dict())
+        left_over = residual_fields(fit, point.spectrum, point.pairs)
+        self._run.write_fit(point.index, fit.to_dict(), residuals=left_over)
         self._on_point(point, fit)
 
     def _assemble(self, events: _Point) -> PointData:
