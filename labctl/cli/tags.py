@@ -138,11 +138,21 @@ def _lost(report: CheckReport) -> dict[str, Any]:
 
 def _require_segments(path: Path) -> None:
     """Other formats have no checksums: reading them to the end is the only check."""
-    if path.is_file() and path.suffix.lower() in (".ptu", ".ttbin"):
+    from labctl.photons.sources import HDF5_MAGIC, PTU_MAGIC
+    from labctl.photons.tag_layout import segment_number
+
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        magic = file.read(8)
+    if path.suffix.lower() in (".ptu", ".ttbin") or magic.startswith(PTU_MAGIC):
         raise InputError(
             f"{path}: only tag segments carry checksums; `labctl tags import {path} FOLDER` reads such a "
             "file, refuses it if it is cut short or runs backwards, and makes segments of it"
         )
+    # A damaged segment may begin with anything, but its name stays.
+    if magic != HDF5_MAGIC and segment_number(path.name) is None:
+        raise InputError(f"{path}: not a tag segment (tags-00001.h5 ...), and not a folder of them")
 
 
 def _salvage(args: argparse.Namespace, out: Output) -> int:

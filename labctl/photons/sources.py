@@ -14,8 +14,8 @@ from labctl.photons.tag_layout import OPEN_SUFFIX, segment_name, segment_number
 
 # One thread unpacks as fast as two count; the reading itself, in the asking thread, feeds about four.
 _UNPACKING_THREADS = min(os.cpu_count() or 1, 4)
-_PTU_MAGIC = b"PQTTTR"
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+PTU_MAGIC = b"PQTTTR"
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ def open_source(path: str | Path) -> TagSource:
         magic = file.read(8)
     if not magic:
         raise InputError(f"{path}: the file is empty")
-    if magic.startswith(_PTU_MAGIC):
+    if magic.startswith(PTU_MAGIC):
         return _ptu(path)
     if path.suffix.lower() == ".ttbin":
         return _ttbin(path)
-    if magic == _HDF5_MAGIC or path.name.endswith(OPEN_SUFFIX):
+    if magic == HDF5_MAGIC or path.name.endswith(OPEN_SUFFIX):
         return _segments(path)
     if path.suffix.lower() == ".ptu":
-        raise InputError(f"{path}: not a PTU file (it begins with {magic!r}, not {_PTU_MAGIC!r})")
+        raise InputError(f"{path}: not a PTU file (it begins with {magic!r}, not {PTU_MAGIC!r})")
     raise InputError(f"{path}: not a file of time tags (known: PTU and ttbin files, tag segments)")
 
 

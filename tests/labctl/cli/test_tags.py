@@ -164,6 +164,9 @@ def test_nothing_there_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "a.ptu").write_bytes(b"PQTTTR\0\0")
     code, result, _ = run(capsys, "check", str(tmp_path / "a.ptu"))
     assert code == 2 and "only tag segments carry checksums" in str(result["error"])
+    (tmp_path / "notes.txt").write_text("time,channel", encoding="utf-8")
+    code, result, _ = run(capsys, "check", str(tmp_path / "notes.txt"))
+    assert code == 2 and "not a tag segment" in str(result["error"])
 
 
 def test_csv_and_photon_hdf5_hold_every_tag(
