@@ -98,10 +98,7 @@ class G2Fit:
             Lags in ps (k,), bins with few pairs joined, and signed roots of the deviance, counted less
             fitted, in standard deviations (k,).
         """
-        histogram = Histogram(pairs)
-        edges, accidentals = histogram.edges_s, histogram.accidentals
-        model = PairModel(edges, accidentals, self.n_lifetimes, self.form, self.blinding)
-        return poisson_residuals(pairs.lag_ps, histogram.counts, model(self.estimates.values)[0])
+        return pair_pulls(pairs, self.estimates.values, self.n_lifetimes, self.form, self.blinding)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -142,3 +139,12 @@ class G2Fit:
             hidden_shift_s=Value.from_dict(fields.get("hidden_shift_s")) or NOTHING_HIDDEN,
             software=str(fields["software"]),
         )
+
+
+def pair_pulls(
+    pairs: PairBlocks, theta: NDArray[np.float64], n_lifetimes: int, form: Form, blinding: Blinding | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lags in ps, bins with few pairs joined, and what ``theta`` leaves over, in standard deviations."""
+    histogram = Histogram(pairs)
+    model = PairModel(histogram.edges_s, histogram.accidentals, n_lifetimes, form, blinding)
+    return poisson_residuals(pairs.lag_ps, histogram.counts, model(theta)[0])

@@ -21,15 +21,15 @@ from labctl.fitting.estimates import (
     bound_warnings,
     chi2_goodness,
     poisson_goodness,
-    poisson_residuals,
     require_converged,
     software,
 )
 from labctl.fitting.g2_fit import G2Options
-from labctl.fitting.histogram import MIN_BLOCKS, Histogram
+from labctl.fitting.g2_result import pair_pulls
+from labctl.fitting.histogram import MIN_BLOCKS
 from labctl.fitting.joint_model import WHAT, JointProblem
 from labctl.fitting.lines import LineShape
-from labctl.fitting.pair_model import TWO_LIFETIMES, Form, PairModel
+from labctl.fitting.pair_model import TWO_LIFETIMES, Form
 from labctl.fitting.profile import lopsided_covariance
 from labctl.fitting.solver import Solution
 from labctl.fitting.spectrum_model import parameter_names
@@ -120,9 +120,7 @@ class JointFit:
             Lags in ps (k,), bins with few pairs joined, and signed roots of the deviance, counted less
             fitted, in standard deviations (k,).
         """
-        histogram = Histogram(pairs)
-        model = PairModel(histogram.edges_s, histogram.accidentals, 2, self.form, self.blinding)
-        return poisson_residuals(pairs.lag_ps, histogram.counts, model(self._values(TWO_LIFETIMES))[0])
+        return pair_pulls(pairs, self._values(TWO_LIFETIMES), 2, self.form, self.blinding)
 
     def _values(self, names: tuple[str, ...]) -> Array:
         return np.array([self.estimates[name] for name in names])
